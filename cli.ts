@@ -1,0 +1,77 @@
+#!/usr/bin/env node
+/** The command line. Each command lives beside its subject, in a module that exports `register`, and is loaded only when it is called. */
+import { Command, CommanderError } from 'commander';
+import packageJson from './package.json' with { type: 'json' };
+
+interface CommandModule {
+	/** Adds one command to the program, bearing the name of its row in `COMMANDS`. */
+	register(program: Command): void;
+}
+
+interface CommandRow {
+	name: string;
+	/** what `pathproof --help` says of it */
+	summary: string;
+	load(): Promise<CommandModule>;
+}
+
+const COMMANDS: CommandRow[] = [
+	{
+		name: 'doctor',
+		summary: 'what this machine has and lacks, each lack with the command that mends it',
+		load: () => import('./ci/doctor.ts'),
+	},
+];
+
+/** Exit codes: 0 it holds, 1 a test or budget failed (or pathproof itself has a bug), 2 the call is wrong, 69 the machine or a VM failed. */
+const USAGE = 2;
+const BUG = 1;
+
+async function main(argv: string[]): Promise<void> {
+	const program = new Command('pathproof')
+		.description(packageJson.description)
+		.version(packageJson.version)
+		.showHelpAfterError('try: pathproof --help')
+		.exitOverride();
+	const word = argv.find((word) => !word.startsWith('-') && word !== 'help');
+	const called = COMMANDS.find(({ name }) => name === word);
+	if (called) (await called.load()).register(program);
+	else for (const { name, summary } of COMMANDS) program.command(name).description(summary);
+	await program.parseAsync(argv, { from: 'user' });
+}
+
+/** Says what went wrong, on stderr, or as the one document on stdout where `--json` asks for it; answers the exit code. */
+async function report(error: unknown, json: boolean): Promise<number> {
+	// Not imported above: --help needs none of it.
+	const { PathproofError } = await import('./kernels/errors.ts');
+	const print = (details: object) => json && console.log(JSON.stringify({ schema: 1, error: details }));
+	if (error instanceof CommanderError) {
+		if (error.exitCode === 0) return 0;
+		print({ stage: 'usage', message: error.message.replace(/^error: /, ''), hint: 'pathproof --help' });
+		return USAGE; // commander has said why
+	}
+	if (error instanceof PathproofError) {
+		const { shortMessage, ...details } = error.toJSON();
+		print({ ...details, message: shortMessage });
+		if (!json) console.error(`pathproof: ${error.message}`);
+		return error.exitCode;
+	}
+	const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+	print({ stage: 'internal', message: stack });
+	console.error(`pathproof has a bug, or met what nobody foresaw:\n${stack}`);
+	return BUG;
+}
+
+// A reader that stops reading (`| head`) is not an error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+	if (error.code !== 'EPIPE') throw error;
+	process.exit();
+});
+
+const words = process.argv.slice(2);
+const own = words.includes('--') ? words.slice(0, words.indexOf('--')) : words;
+try {
+	await main(words);
+} catch (error) {
+	process.exitCode = await report(error, own.includes('--json'));
+}
