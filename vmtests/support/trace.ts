@@ -1,0 +1,82 @@
+/** What a traced stimulus gives: the way of each packet that the stimulus sent or got back. */
+import { closest, distance } from 'fastest-levenshtein';
+import { PathproofError } from '../../kernels/errors.ts';
+import { formatHop, formatStep, parseStep, stepMatches } from './path.ts';
+import type { Hop, PacketPath, PacketTuple } from './types.ts';
+
+export class Trace {
+	/** in the order in which they were sent */
+	readonly packets: readonly PacketPath[];
+	/** the kernel functions and tracepoints that were watched: what is not among them cannot be said not to have been taken */
+	readonly symbols: readonly string[];
+
+	constructor(packets: readonly PacketPath[], symbols: readonly string[]) {
+		this.packets = packets;
+		this.symbols = symbols;
+	}
+
+	/** the packets from the container */
+	get out(): PacketPath[] {
+		return this.packets.filter((packet) => packet.direction === 'out');
+	}
+
+	/** the packets to the container */
+	get in(): PacketPath[] {
+		return this.packets.filter((packet) => packet.direction === 'in');
+	}
+
+	/** The first hop of that name, e.g. `host:eth0 xmit`. Throws where no packet took it. */
+	at(name: string): Hop {
+		const step = parseStep(name);
+		for (const packet of this.packets) {
+			const hop = packet.hops.find((taken) => stepMatches(step, taken));
+			if (hop) return hop;
+		}
+		const taken = this.packets.flatMap((packet) => packet.hops.map((hop) => hop.hop));
+		throw new PathproofError(`no packet of this trace was at \`${formatStep(step)}\``, {
+			stage: 'usage',
+			hint: taken.length
+				? `\`${closest(step.hop, taken)}\` is the nearest. It took:\n${this}`
+				: 'nothing was traced: does the stimulus match the filter?',
+		});
+	}
+
+	toString(): string {
+		return this.packets.map(formatPacket).join('\n');
+	}
+
+	toJSON(): { packets: readonly PacketPath[] } {
+		return { packets: this.packets };
+	}
+}
+
+/** `out udp 2001:db8::2:40000 → 2001:db8:1::1:53: web:eth0 xmit, host:web ingress[…], …` */
+export function formatPacket(packet: PacketPath): string {
+	const lost = packet.lostEvents ? ` (${packet.lostEvents} events lost)` : '';
+	return `${packet.direction} ${formatTuple(packet.packet)}${lost}: ${packet.hops.map(formatHop).join(', ')}${packet.delivered ? '' : ' (not delivered)'}`;
+}
+
+export function formatTuple({
+	family,
+	protocol,
+	source,
+	destination,
+	sourcePort,
+	destinationPort,
+	detail,
+}: PacketTuple): string {
+	const end = (address: string, port: number | null) => {
+		if (port === null) return address;
+		return family === 6 ? `[${address}]:${port}` : `${address}:${port}`;
+	};
+	return `${protocol} ${end(source, sourcePort)} → ${end(destination, destinationPort)}${detail && ` ${detail}`}`;
+}
+
+/** The watched symbols that look like this one, nearest first. */
+export function nearSymbols(symbols: readonly string[], wanted: string): string[] {
+	return symbols
+		.map((symbol) => ({ symbol, far: distance(symbol, wanted) }))
+		.filter(({ far }) => far <= 4)
+		.sort((a, b) => a.far - b.far)
+		.map(({ symbol }) => symbol);
+}
