@@ -167,8 +167,12 @@ describe('toKeepSocket and toStayInContextOfSender', () => {
 		expect(trace.at('host:eth0 xmit')).toStayInContextOfSender();
 		expect(slow.at('host:eth0 xmit')).not.toKeepSocket();
 		expect(slow.at('host:eth0 xmit')).not.toStayInContextOfSender();
-		expect(() => expect(trace).toStayInContextOfSender()).toThrowErrorMatchingInlineSnapshot(`[Error: the packet ran in softirq and not in the context of the sender at \`peer:eth0 receive\` (dev_hard_start_xmit)]`);
-		expect(() => expect(slow.at('host:eth0 xmit')).toKeepSocket()).toThrowErrorMatchingInlineSnapshot(`[Error: the packet had lost its socket at \`host:eth0 xmit\` (dev_hard_start_xmit)]`);
+		expect(() => expect(trace).toStayInContextOfSender()).toThrowErrorMatchingInlineSnapshot(
+			`[Error: the packet ran in softirq and not in the context of the sender at \`peer:eth0 receive\` (dev_hard_start_xmit)]`,
+		);
+		expect(() => expect(slow.at('host:eth0 xmit')).toKeepSocket()).toThrowErrorMatchingInlineSnapshot(
+			`[Error: the packet had lost its socket at \`host:eth0 xmit\` (dev_hard_start_xmit)]`,
+		);
 		expect(() => expect(nothing).not.toKeepSocket()).toThrow('no packet was traced');
 	});
 });

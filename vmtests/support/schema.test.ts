@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { bootDocument, DOCUMENTS, jsonSchema, traceDocument } from './schema.ts';
+
+test.each(Object.keys(DOCUMENTS) as (keyof typeof DOCUMENTS)[])(
+	'fixtures/schemas/%s.json is what `node vmtests/support/schema-write.ts` writes',
+	(name) => {
+		const written = readFileSync(new URL(`../../fixtures/schemas/${name}.json`, import.meta.url), 'utf8');
+		expect(JSON.parse(written)).toEqual(JSON.parse(jsonSchema(name)));
+	},
+);
+
+describe('the documents of the design', () => {
+	const hop = {
+		hop: 'host:web ingress',
+		netns: 'host',
+		device: 'web',
+		attach: 'netkit',
+		program: 'egress_neigh',
+		verdict: 'redirect',
+		symbol: 'netkit_xmit',
+		socket: true,
+		softirq: false,
+		instructions: null,
+	};
+	const packet = {
+		family: 6,
+		protocol: 'udp',
+		source: 'fd00::2',
+		destination: 'fd01::2',
+		sourcePort: 40000,
+		destinationPort: 53,
+		detail: '',
+	};
+	const trace = {
+		schema: 1,
+		profile: 'functional',
+		kernel: '7.3.4',
+		accel: 'tcg',
+		device: 'netkit-l3',
+		forward: 'redirect',
+		packets: [{ direction: 'out', delivered: true, lostEvents: 0, packet, hops: [hop] }],
+	};
+	const boot = {
+		schema: 1,
+		profile: 'functional',
+		accel: 'tcg',
+		qemu: '10.0.2',
+		kernels: [
+			{
+				kernel: '6.12.117',
+				flavour: 'cloud',
+				tier: 'full',
+				runs: 5,
+				coldMs: 9800,
+				restoreMs: 240,
+				ratio: 40.8,
+				privateMiB: 35,
+				waitMs: 0.4,
+			},
+		],
+	};
+
+	test('of trace and bench boot are accepted', () => {
+		expect(traceDocument.parse(trace)).toEqual(trace);
+		expect(bootDocument.parse(boot)).toEqual(boot);
+	});
+
+	test('lose no field unnoticed', () => {
+		const { accel: _, ...without } = trace;
+		expect(() => traceDocument.parse(without)).toThrow(/accel/);
+		expect(() =>
+			traceDocument.parse({ ...trace, packets: [{ ...trace.packets[0], hops: [{ ...hop, softirq: undefined }] }] }),
+		).toThrow(/softirq/);
+	});
+});

@@ -1,0 +1,91 @@
+/**
+ * The documents that `--json` prints, as zod schemas; `fixtures/schemas/*.json` holds them as JSON schemas for other languages, written by
+ * `node vmtests/support/schema-write.ts`. Version 1 may gain fields and loses none.
+ */
+import { z } from 'zod';
+import { DEVICES, FORWARDS } from './types.ts';
+
+const version = z.literal(1).describe('version of this document');
+const kernel = z.string().describe('upstream version, with -generic where the flavour is not cloud, e.g. 6.12.117');
+const accel = z.enum(['kvm', 'tcg']).describe('what ran the guest');
+const profile = z
+	.enum(['functional', 'exact'])
+	.describe('functional: 2 vCPUs, KVM or TCG; exact: 1 vCPU, TCG with -icount');
+const milliseconds = z.number().nonnegative();
+const count = z.int().nonnegative();
+
+export const hopDocument = z.strictObject({
+	hop: z.string().describe('place and direction, the same on every kernel, e.g. `host:web ingress`'),
+	netns: z.string(),
+	device: z.string().nullable(),
+	attach: z.string().nullable().describe('how the program that ran was attached, e.g. netkit, tcx, clsact, xdp'),
+	program: z.string().nullable(),
+	verdict: z.string().nullable().describe('pass, drop, redirect, next'),
+	symbol: z.string().describe('kernel function or tracepoint'),
+	socket: z.boolean().describe('the owning socket is still attached'),
+	softirq: z.boolean().describe('false: in the context of the sender'),
+	instructions: count.nullable().describe('guest instructions since the previous hop; null outside the exact profile'),
+});
+
+export const tupleDocument = z.strictObject({
+	family: z.union([z.literal(4), z.literal(6)]),
+	protocol: z.string(),
+	source: z.string(),
+	destination: z.string(),
+	sourcePort: count.nullable(),
+	destinationPort: count.nullable(),
+	detail: z.string().describe('what tells the packet from the next one of its flow, e.g. `SYN`'),
+});
+
+export const packetDocument = z.strictObject({
+	direction: z.enum(['out', 'in']).describe('out: from the container'),
+	delivered: z.boolean(),
+	lostEvents: count.describe('events that the ring buffer could not take'),
+	packet: tupleDocument,
+	hops: z.array(hopDocument),
+});
+
+export const traceDocument = z
+	.strictObject({
+		schema: version,
+		profile,
+		kernel,
+		accel,
+		device: z.enum(DEVICES),
+		forward: z.enum(FORWARDS),
+		packets: z.array(packetDocument),
+	})
+	.describe('pathproof trace --json, and each trace of pathproof tour --json');
+
+export const bootDocument = z
+	.strictObject({
+		schema: version,
+		profile,
+		accel,
+		qemu: z.string().describe("QEMU's version, e.g. 10.0.2"),
+		kernels: z.array(
+			z.looseObject({
+				kernel,
+				flavour: z.enum(['cloud', 'generic', 'custom']),
+				tier: z.enum(['full', 'image']),
+				runs: z.int().positive(),
+				coldMs: milliseconds.describe("median, from QEMU's start to agent-ready"),
+				restoreMs: milliseconds.describe("median, from QEMU's start to the first answered call"),
+				ratio: z.number().positive().describe('coldMs / restoreMs'),
+				privateMiB: z.number().nonnegative().describe('memory that one fork does not share'),
+				waitMs: milliseconds.describe('median time a test waited for its fork'),
+			}),
+		),
+	})
+	.describe('pathproof bench boot --json');
+
+/** By the stem of its file in `fixtures/schemas`. */
+export const DOCUMENTS = { trace: traceDocument, boot: bootDocument } as const;
+
+export type TraceDocument = z.infer<typeof traceDocument>;
+export type BootDocument = z.infer<typeof bootDocument>;
+
+/** The text of `fixtures/schemas/NAME.json`. */
+export function jsonSchema(name: keyof typeof DOCUMENTS): string {
+	return `${JSON.stringify(z.toJSONSchema(DOCUMENTS[name]), null, '\t')}\n`;
+}
