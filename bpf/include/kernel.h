@@ -1,0 +1,71 @@
+/* The few fields of the kernel's own structures that are read here; their offsets are the running kernel's (CO-RE). */
+#ifndef PATHPROOF_KERNEL_H
+#define PATHPROOF_KERNEL_H
+
+#include <linux/types.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct ns_common {
+	unsigned int inum;
+};
+
+struct net {
+	struct ns_common ns;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct net_device {
+	char name[16];
+	int ifindex;
+	possible_net_t nd_net;
+};
+
+struct sock_common {
+	possible_net_t skc_net;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+};
+
+struct sk_buff {
+	struct net_device *dev;
+	struct sock *sk;
+	unsigned int len;
+	__u32 mark;
+	__be16 protocol;
+	__u16 network_header;
+	/* set while ingress runs, clear while egress does: since 4.13 (bc31c905e946) */
+	__u8 tc_at_ingress : 1;
+	unsigned char *head;
+	unsigned char *data;
+};
+
+struct xdp_rxq_info {
+	struct net_device *dev;
+};
+
+struct xdp_buff {
+	void *data;
+	void *data_end;
+	void *data_hard_start;
+	struct xdp_rxq_info *rxq;
+};
+
+/* 6.2 (64701838bf05) to 6.14: the preempt count lies in here; before and after it is a per-CPU variable of its own */
+struct pcpu_hot {
+	int preempt_count;
+};
+
+/* since 5.17 (c504e5c2f964): kfree_skb says why */
+enum skb_drop_reason {
+	SKB_DROP_REASON_NOT_SPECIFIED,
+};
+
+#pragma clang attribute pop
+
+#endif
