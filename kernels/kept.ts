@@ -1,0 +1,59 @@
+/** Forks that outlive their test: the newest ten that failed, saved whole, resumed by `pathproof shell --from NAME`. */
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { closest } from 'fastest-levenshtein';
+import { cacheDir } from './cache.ts';
+import { PathproofError } from './errors.ts';
+import type { Qemu } from './qemu.ts';
+import { type Guest, restore, saveWhole } from './template.ts';
+
+const KEPT = 10;
+const GUEST = 'guest.json';
+
+export interface Kept {
+	guest: Guest;
+}
+
+/** The test's name as a directory's: what a shell need not quote. */
+export function slug(name: string): string {
+	return name
+		.replace(/[^\w.]+/g, '-')
+		.replace(/^-|-$/g, '')
+		.slice(0, 120);
+}
+
+/** Saves the fork with all its memory (about 200 MB) and drops the oldest beyond ten. */
+export async function keepFork(qemu: Qemu, guest: Guest, name: string): Promise<void> {
+	const all = join(cacheDir(), 'kept');
+	const dir = join(all, slug(name));
+	rmSync(dir, { recursive: true, force: true });
+	mkdirSync(dir, { recursive: true });
+	await saveWhole(qemu, dir);
+	writeFileSync(join(dir, GUEST), JSON.stringify(guest));
+	for (const old of keptNames().slice(KEPT)) rmSync(join(all, old), { recursive: true, force: true });
+}
+
+/** Newest first. */
+export function keptNames(): string[] {
+	const all = join(cacheDir(), 'kept');
+	const age = (name: string) => statSync(join(all, name, GUEST), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+	try {
+		return readdirSync(all).sort((a, b) => age(b) - age(a));
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+		throw error;
+	}
+}
+
+export async function resumeKept(name: string): Promise<{ qemu: Qemu; guest: Guest }> {
+	const names = keptNames();
+	if (!names.includes(slug(name))) {
+		throw new PathproofError(`no failed test was kept as “${name}”`, {
+			stage: 'usage',
+			hint: names.length ? `did you mean ${closest(slug(name), names)}?` : 'a test that fails keeps its guest',
+		});
+	}
+	const dir = join(cacheDir(), 'kept', slug(name));
+	const guest = JSON.parse(readFileSync(join(dir, GUEST), 'utf8')) as Guest;
+	return { qemu: await restore(guest, dir, { kind: 'own' }), guest };
+}

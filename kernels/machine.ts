@@ -1,0 +1,120 @@
+/**
+ * A guest's hardware as a parts list: `qemuArguments` is a pure function of a typed configuration and runs nothing.
+ * The channels of a guest are sockets that QEMU inherits, so that nothing of it is ever left in a file system.
+ */
+import type { Accel, Profile } from './vm.ts';
+
+/** File descriptors that QEMU inherits, each one end of a socket pair. */
+export const CONSOLE_FD = 3;
+export const AGENT_FD = 4;
+export const QMP_FD = 5;
+
+/** How the guest's RAM is held. */
+export type Memory =
+	/** a file that this guest writes: the memory of a template in the making */
+	| { kind: 'template'; path: string }
+	/** the same file, shared copy-on-write: what a fork writes is its own */
+	| { kind: 'fork'; path: string }
+	/** nobody else's: a kept fork that is resumed */
+	| { kind: 'own' };
+
+export type AgentPort = 'virtio-serial' | 'isa-serial';
+
+export interface MachineConfig {
+	/** QEMU's binary and what virtme-ng says of this kernel */
+	base: string[];
+	profile: Profile;
+	accel: Accel;
+	memoryMiB: number;
+	memory: Memory;
+	initrd: string;
+	kernelArguments: string[];
+	/** the guest's read-only root; null where the initramfs is the root */
+	root: string | null;
+	agentPort: AgentPort;
+	/** start paused, waiting for a state over QMP */
+	incoming: boolean;
+}
+
+/** The whole command line, program first. */
+export function qemuArguments(config: MachineConfig): string[] {
+	return [
+		...config.base,
+		...bareBoard(config),
+		...processor(config),
+		...memory(config),
+		...(config.root ? readOnlyDisk(config.root) : []),
+		...console(),
+		...agentChannel(config.agentPort),
+		...control(),
+		...['-initrd', config.initrd],
+		...['-append', config.kernelArguments.join(' ')],
+		'-no-reboot', // a panic, with panic=-1, ends QEMU
+		...(config.incoming ? ['-incoming', 'defer'] : []),
+	];
+}
+
+/** A board with nothing on it that we did not put there. */
+function bareBoard({ accel }: MachineConfig): string[] {
+	return [
+		...['-machine', `q35,accel=${accel},memory-backend=ram`],
+		'-nodefaults',
+		'-no-user-config',
+		...['-display', 'none'],
+		...['-name', 'pathproof,debug-threads=on'],
+	];
+}
+
+function processor({ profile, accel }: MachineConfig): string[] {
+	if (profile === 'exact') {
+		return [
+			...['-accel', 'tcg,thread=single'],
+			...['-smp', '1'],
+			// One guest nanosecond is one instruction, and idle time is skipped.
+			...['-icount', 'shift=0,sleep=off'],
+			...['-rtc', 'base=2026-01-01,clock=vm'],
+			...['-cpu', 'Haswell-noTSX,rdrand=off,rdseed=off'],
+			...['-seed', '1'],
+		];
+	}
+	return accel === 'kvm'
+		? ['-cpu', 'host', '-smp', '2']
+		: ['-accel', 'tcg,thread=multi', '-cpu', 'Haswell-noTSX', '-smp', '2'];
+}
+
+function memory({ memory, memoryMiB }: MachineConfig): string[] {
+	const backend = {
+		template: () => `memory-backend-file,mem-path=${(memory as { path: string }).path},share=on`,
+		fork: () => `memory-backend-file,mem-path=${(memory as { path: string }).path},share=off`,
+		own: () => 'memory-backend-ram',
+	}[memory.kind]();
+	return ['-object', `${backend},id=ram,size=${memoryMiB}M`, '-m', `${memoryMiB}M`];
+}
+
+function readOnlyDisk(path: string): string[] {
+	return [
+		...['-drive', `file=${path},format=raw,if=none,id=root,readonly=on`],
+		...['-device', 'virtio-blk-pci,drive=root'],
+	];
+}
+
+/** The first serial port: it works before any driver does, and after a panic. */
+function console(): string[] {
+	return ['-chardev', `socket,id=console,fd=${CONSOLE_FD}`, '-serial', 'chardev:console'];
+}
+
+function agentChannel(port: AgentPort): string[] {
+	const socket = ['-chardev', `socket,id=agent,fd=${AGENT_FD}`];
+	return {
+		'virtio-serial': [
+			...socket,
+			...['-device', 'virtio-serial-pci'],
+			...['-device', 'virtserialport,chardev=agent,name=pathproof'],
+		],
+		'isa-serial': [...socket, '-serial', 'chardev:agent'],
+	}[port];
+}
+
+function control(): string[] {
+	return ['-chardev', `socket,id=control,fd=${QMP_FD}`, '-mon', 'chardev=control,mode=control'];
+}
