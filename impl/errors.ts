@@ -1,0 +1,23 @@
+/** What goes wrong in the datapath: what was tried, what the kernel or libbpf said, and what to type next. */
+
+export interface DatapathErrorDetails {
+	/** a command where there is one */
+	hint?: string;
+	/** what libbpf, the verifier or iproute2 said, last lines last */
+	log?: string;
+	cause?: unknown;
+}
+
+export class DatapathError extends Error {
+	override name = 'DatapathError';
+	readonly shortMessage: string;
+	readonly hint: string | undefined;
+	readonly log: string | undefined;
+
+	constructor(shortMessage: string, { hint, log, cause }: DatapathErrorDetails = {}) {
+		super([shortMessage, log?.trimEnd(), hint && `try: ${hint}`].filter(Boolean).join('\n'), { cause });
+		this.shortMessage = shortMessage;
+		this.hint = hint;
+		this.log = log;
+	}
+}

@@ -1,0 +1,121 @@
+/**
+ * Putting a program where packets pass. A link is a file descriptor: it holds the attachment for as long as it is open or pinned,
+ * and nobody can take it away by the device. A clsact filter has none; it lives with its qdisc.
+ */
+import { closeSync } from 'node:fs';
+import { check, checkPointer, errnoName, native } from './native.ts';
+
+/** enum bpf_attach_type, which only ever grows. */
+export const ATTACH_TYPE = {
+	xdp: 37,
+	'tcx/ingress': 46,
+	'tcx/egress': 47,
+	'netkit/primary': 54,
+	'netkit/peer': 55,
+} as const;
+export type LinkKind = keyof typeof ATTACH_TYPE;
+
+/** linux/if_link.h: the generic hook, which every device has */
+const XDP_FLAGS_SKB_MODE = 2;
+
+/**
+ * Attaches to a device of the current netns and answers the link. netkit takes the primary's index for both sides.
+ * `generic` is for XDP: not in the driver.
+ */
+export function linkProgram(program: number, ifindex: number, kind: LinkKind, generic = false): number {
+	const link = linkCreate(program, ifindex, kind, generic);
+	return check(link, `${kind} of device ${ifindex}`, 'bpftool net; bpftool link');
+}
+
+/** Whether the kernel has this kind of link: it answers EINVAL to a kind that it does not know, before it looks for the device. */
+export function hasLinkKind(program: number, kind: LinkKind): boolean {
+	const link = linkCreate(program, 0x7fff_ffff, kind, false);
+	if (link >= 0) closeSync(link);
+	return !['EINVAL', 'EOPNOTSUPP'].includes(errnoName(-link));
+}
+
+function linkCreate(program: number, ifindex: number, kind: LinkKind, generic: boolean): number {
+	// struct bpf_link_create_opts { size_t sz; __u32 flags; … }
+	const opts = Buffer.alloc(16);
+	opts.writeBigUInt64LE(16n, 0);
+	opts.writeUInt32LE(generic ? XDP_FLAGS_SKB_MODE : 0, 8);
+	return native.bpf_link_create(program, ifindex, ATTACH_TYPE[kind], opts);
+}
+
+/** fentry, fexit and tp_btf, whose target is named when they are loaded. */
+export function attachTracing(program: number, name: string): number {
+	return check(native.bpf_raw_tracepoint_open(null, program), `attach ${name}`);
+}
+
+export function attachRawTracepoint(program: number, tracepoint: string): number {
+	return check(native.bpf_raw_tracepoint_open(tracepoint, program), `attach to the tracepoint ${tracepoint}`);
+}
+
+/** `program` is the object's pointer. The link lives as long as the process. */
+export function attachKprobe(program: bigint, symbol: string): bigint {
+	return checkPointer(native.bpf_program__attach_kprobe(program, false, symbol), `kprobe of ${symbol}`);
+}
+
+export type TcDirection = 'ingress' | 'egress';
+
+/** A filter on a device's clsact qdisc. */
+export interface TcFilter {
+	ifindex: number;
+	direction: TcDirection;
+	handle: number;
+	priority: number;
+}
+
+const TC_POINT = { ingress: 1, egress: 2 } as const;
+const EEXIST = 17;
+const BPF_TC_F_REPLACE = 1;
+
+/** For kernels without TCX. Makes the clsact qdisc where there is none yet. */
+export function attachClsact(program: number, filter: TcFilter): void {
+	const hook = tcHook(filter);
+	const created: number = native.bpf_tc_hook_create(hook);
+	// libbpf ≤ 1.3 says so and later ones too: two programs share one qdisc
+	if (created !== -EEXIST) check(created, `clsact on device ${filter.ifindex}`, 'modprobe sch_ingress');
+	const opts = tcOpts({ program, flags: BPF_TC_F_REPLACE, ...filter });
+	check(native.bpf_tc_attach(hook, opts), `filter on device ${filter.ifindex}`, 'modprobe cls_bpf');
+}
+
+export function detachClsact(filter: TcFilter): void {
+	const opts = tcOpts({ program: 0, flags: 0, ...filter });
+	check(native.bpf_tc_detach(tcHook(filter), opts), `filter on device ${filter.ifindex}`);
+}
+
+/** struct bpf_tc_hook { size_t sz; int ifindex; enum attach_point; __u32 parent; } */
+function tcHook({ ifindex, direction }: TcFilter): Buffer {
+	const hook = Buffer.alloc(24);
+	hook.writeBigUInt64LE(24n, 0);
+	hook.writeInt32LE(ifindex, 8);
+	hook.writeInt32LE(TC_POINT[direction], 12);
+	return hook;
+}
+
+/** struct bpf_tc_opts { size_t sz; int prog_fd; __u32 flags, prog_id, handle, priority; } */
+function tcOpts(opts: { program: number; flags: number; handle: number; priority: number }): Buffer {
+	const bytes = Buffer.alloc(32);
+	bytes.writeBigUInt64LE(32n, 0);
+	bytes.writeInt32LE(opts.program, 8);
+	bytes.writeUInt32LE(opts.flags, 12);
+	bytes.writeUInt32LE(opts.handle, 20);
+	bytes.writeUInt32LE(opts.priority, 24);
+	return bytes;
+}
+
+/** Keeps a link, a program or a map beyond this process, under a path in bpffs. */
+export function pin(fd: number, path: string): void {
+	check(native.bpf_obj_pin(fd, path), `pin ${path}`, 'mount -t bpf bpf /sys/fs/bpf');
+}
+
+/** What is pinned there. */
+export function getPinned(path: string): number {
+	return check(native.bpf_obj_get(path), `nothing is pinned at ${path}`, `ls ${path.slice(0, path.lastIndexOf('/'))}`);
+}
+
+/** Takes the program from its hook, whoever else holds the link. */
+export function detachLink(link: number): void {
+	check(native.bpf_link_detach(link), 'detach a link');
+}

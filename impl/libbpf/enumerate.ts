@@ -1,0 +1,123 @@
+/** What is loaded in this kernel: every program and every link of a device, ours or a stranger's. */
+import { closeSync } from 'node:fs';
+import koffi from 'koffi';
+import { check, native } from './native.ts';
+
+const ENOENT = 2;
+
+/** enum bpf_prog_type: those that see a packet on its way */
+export const PROGRAM_TYPE = { sched_cls: 3, xdp: 6 } as const;
+export type ProgramType = keyof typeof PROGRAM_TYPE;
+
+/** enum bpf_link_type: those that hang on a device */
+const LINK_TYPE = { 6: 'xdp', 11: 'tcx', 13: 'netkit' } as const;
+export type DeviceLinkType = (typeof LINK_TYPE)[keyof typeof LINK_TYPE];
+
+export interface ProgramInfo {
+	id: number;
+	type: ProgramType;
+	/** the function's full name from its BTF; else the kernel's, cut at 15 characters, or empty */
+	name: string;
+	/** without BTF no other program can attach to it */
+	hasBtf: boolean;
+}
+
+export interface DeviceLink {
+	id: number;
+	type: DeviceLinkType;
+	program: number;
+	ifindex: number;
+	/** 0 for XDP; else as in ATTACH_TYPE */
+	attachType: number;
+}
+
+/** The tc (netkit included) and XDP programs now loaded. One that goes while this looks is left out. */
+export function packetPrograms(): ProgramInfo[] {
+	return ids(native.bpf_prog_get_next_id).flatMap((id) => {
+		const fd: number = native.bpf_prog_get_fd_by_id(id);
+		if (fd === -ENOENT) return [];
+		check(fd, `program ${id}`);
+		try {
+			const info = programInfo(fd, id);
+			return info ? [info] : [];
+		} finally {
+			closeSync(fd);
+		}
+	});
+}
+
+export function deviceLinks(): DeviceLink[] {
+	return ids(native.bpf_link_get_next_id).flatMap((id) => {
+		const fd: number = native.bpf_link_get_fd_by_id(id);
+		if (fd === -ENOENT) return [];
+		check(fd, `link ${id}`);
+		try {
+			return deviceLink(fd, id);
+		} finally {
+			closeSync(fd);
+		}
+	});
+}
+
+export function programById(id: number): number {
+	return check(native.bpf_prog_get_fd_by_id(id), `program ${id}`);
+}
+
+/** struct bpf_link_info { __u32 type, id, prog_id; union { struct { __u32 ifindex, attach_type; } } } */
+function deviceLink(fd: number, id: number): DeviceLink[] {
+	const info = objectInfo(fd, Buffer.alloc(64));
+	const type = LINK_TYPE[info.readUInt32LE(0) as keyof typeof LINK_TYPE];
+	if (!type) return [];
+	const attachType = type === 'xdp' ? 0 : info.readUInt32LE(20);
+	return [{ id, type, program: info.readUInt32LE(8), ifindex: info.readUInt32LE(16), attachType }];
+}
+
+/** Offsets in struct bpf_prog_info, whose fields only ever grow in number. */
+const INFO = { type: 0, name: 64, btf: 128, funcInfoSize: 132, funcInfo: 136, funcInfoCount: 144, end: 232 } as const;
+
+function programInfo(fd: number, id: number): ProgramInfo | null {
+	const info = objectInfo(fd, Buffer.alloc(INFO.end));
+	const type = (Object.keys(PROGRAM_TYPE) as ProgramType[]).find(
+		(name) => PROGRAM_TYPE[name] === info.readUInt32LE(INFO.type),
+	);
+	if (!type) return null;
+	const short = info.toString('latin1', INFO.name, INFO.name + 16).replace(/\0.*$/s, '');
+	const btf = info.readUInt32LE(INFO.btf);
+	if (!btf || !info.readUInt32LE(INFO.funcInfoCount)) return { id, type, name: short, hasBtf: false };
+	return { id, type, name: functionName(fd, btf, info.readUInt32LE(INFO.funcInfoSize)) ?? short, hasBtf: true };
+}
+
+/** The first function of a program is the program itself; struct bpf_func_info { __u32 insn_off, type_id; }. */
+function functionName(fd: number, btfId: number, funcInfoSize: number): string | null {
+	const first = Buffer.alloc(funcInfoSize);
+	const request = Buffer.alloc(INFO.end);
+	request.writeUInt32LE(funcInfoSize, INFO.funcInfoSize);
+	request.writeBigUInt64LE(koffi.address(first), INFO.funcInfo);
+	request.writeUInt32LE(1, INFO.funcInfoCount);
+	objectInfo(fd, request);
+	const btf: bigint | null = native.btf__load_from_kernel_by_id(btfId);
+	if (!btf) return null;
+	try {
+		const type: bigint | null = native.btf__type_by_id(btf, first.readUInt32LE(4));
+		return type && native.btf__name_by_offset(btf, koffi.decode(type, 'uint32_t'));
+	} finally {
+		native.btf__free(btf);
+	}
+}
+
+function objectInfo(fd: number, info: Buffer): Buffer {
+	check(native.bpf_obj_get_info_by_fd(fd, info, [info.length]), 'look at a BPF object');
+	return info;
+}
+
+function ids(next: (after: number, id: number[]) => number): number[] {
+	const found: number[] = [];
+	for (let last = 0; ; ) {
+		const id = [0];
+		const status = next(last, id);
+		if (status === -ENOENT) return found;
+		check(status, 'list BPF objects');
+		last = id[0]!;
+		found.push(last);
+	}
+}

@@ -1,0 +1,49 @@
+/** Network namespaces: those made by `ip netns`, and doing things in one. */
+import { closeSync, openSync, readdirSync, statSync } from 'node:fs';
+import { DatapathError } from './errors.ts';
+import { check, native } from './libbpf/native.ts';
+
+export const NETNS_DIR = '/run/netns';
+const CLONE_NEWNET = 0x4000_0000;
+
+/**
+ * Calls `act` with this thread in the netns of that name and comes home. Synchronous on purpose: across an await, other
+ * work of the process would run there too. `null` is where the process is already.
+ */
+export function inNetns<T>(name: string | null, act: () => T): T {
+	if (name === null) return act();
+	const home = openSync('/proc/thread-self/ns/net', 'r');
+	const there = openNetns(name);
+	try {
+		check(native.setns(there, CLONE_NEWNET), `enter the netns ${name}`);
+		return act();
+	} finally {
+		check(native.setns(home, CLONE_NEWNET), 'come back from a netns');
+		closeSync(there);
+		closeSync(home);
+	}
+}
+
+/** The inode numbers by which the kernel knows the namespaces: `host` is the one of this process. */
+export function netnsNames(): Map<number, string> {
+	const names = new Map([[statSync('/proc/self/ns/net').ino, 'host']]);
+	for (const name of namedNetns()) names.set(statSync(`${NETNS_DIR}/${name}`).ino, name);
+	return names;
+}
+
+function namedNetns(): string[] {
+	try {
+		return readdirSync(NETNS_DIR);
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+		throw error;
+	}
+}
+
+function openNetns(name: string): number {
+	try {
+		return openSync(`${NETNS_DIR}/${name}`, 'r');
+	} catch (cause) {
+		throw new DatapathError(`there is no netns ${name}`, { hint: `ip netns add ${name}`, cause });
+	}
+}
