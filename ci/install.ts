@@ -6,9 +6,10 @@ import { execa } from 'execa';
 import { writeAptConfig } from '../kernels/debian.ts';
 import { PathproofError } from '../kernels/errors.ts';
 import { describeLacks, type Examination, examine } from './examine.ts';
-import { plan, preferences } from './judge.ts';
+import { type Plan, plan, preferences } from './judge.ts';
 import { thisElevation } from './probe.ts';
-import type { System } from './systems.ts';
+
+type Installation = Extract<Plan, { kind: 'install' }>;
 
 /**
  * Sees to it that this machine has every tool; says what it does on stderr, and nothing where nothing is lacking.
@@ -16,18 +17,16 @@ import type { System } from './systems.ts';
  */
 export async function setUp(before: Examination): Promise<void> {
 	if (before.lacking.length === 0) return;
-	const list = describeLacks(before);
 	const todo = plan(before.system, before.lacking, await thisElevation());
 	if (todo.kind === 'refuse') {
-		throw new PathproofError(`This machine lacks what pathproof needs:\n${list}\n${todo.because}`, {
+		throw new PathproofError(`This machine lacks what pathproof needs:\n${describeLacks(before)}\n${todo.because}`, {
 			stage: 'setup',
 			hint: 'install the list above as root, then: npx pathproof doctor',
 		});
 	}
-	console.error(`pathproof: ${todo.system.name} lacks\n${list}`);
-	console.error(`pathproof: installing${todo.sudo ? ' with sudo' : ''}: ${todo.packages.join(' ')}`);
+	console.error(announce(todo));
 	const start = performance.now();
-	await install(todo.system, todo.packages, todo.sudo);
+	await install(todo);
 	console.error(`pathproof: installed in ${Math.round((performance.now() - start) / 1000)} s`);
 
 	const after = await examine();
@@ -38,14 +37,23 @@ export async function setUp(before: Examination): Promise<void> {
 	});
 }
 
-async function install(system: System, packages: string[], sudo: boolean): Promise<void> {
+/** What is about to be installed, from where and what for. */
+function announce({ system, packages, sudo }: Installation): string {
+	const how = [sudo && 'with sudo', system.suites && 'by a private apt configuration: /etc/apt stays as it is'];
+	const lines = packages.map(({ name, suite, tools }) => {
+		return `  ${name}${suite ? ` from ${suite}` : ''}${tools.includes(name) ? '' : ` for ${tools.join(', ')}`}`;
+	});
+	return [`pathproof: installing on ${[system.name, ...how].filter(Boolean).join(', ')}`, ...lines].join('\n');
+}
+
+async function install({ system, packages, sudo }: Installation): Promise<void> {
 	const dir = await mkdtemp(join(tmpdir(), 'pathproof-apt-'));
 	try {
 		const config = system.suites
 			? await writeAptConfig(dir, { suites: system.suites, preferences: preferences(system) })
 			: undefined;
 		await apt(['update'], config, sudo);
-		await apt(['install', '--yes', '--no-install-recommends', ...packages], config, sudo);
+		await apt(['install', '--yes', '--no-install-recommends', ...packages.map(({ name }) => name)], config, sudo);
 	} finally {
 		// apt's lists in it may be root's.
 		if (sudo) await execa('sudo', ['rm', '-rf', dir]);

@@ -81,10 +81,17 @@ describe('a system', () => {
 		expect(plan(system('bookworm'), [tool('QEMU'), tool('virtme-ng'), tool('clang')], 'root')).toEqual({
 			kind: 'install',
 			system: system('bookworm'),
-			packages: ['qemu-system-x86', 'virtme-ng', 'clang-19'],
+			packages: [
+				{ name: 'qemu-system-x86', suite: 'bookworm-backports', tools: ['QEMU'] },
+				{ name: 'virtme-ng', suite: 'trixie', tools: ['virtme-ng'] },
+				{ name: 'clang-19', tools: ['clang'] },
+			],
 			sudo: false,
 		});
-		expect(plan(system('forky'), [tool('clang')], 'sudo')).toMatchObject({ packages: ['clang'], sudo: true });
+		expect(plan(system('forky'), [tool('clang')], 'sudo')).toMatchObject({
+			packages: [{ name: 'clang', tools: ['clang'] }],
+			sudo: true,
+		});
 	});
 
 	test('without root and sudo, unknown, or refused gets nothing, and is told why', () => {

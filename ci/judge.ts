@@ -12,8 +12,17 @@ export interface Verdict {
 }
 
 export type Plan =
-	| { kind: 'install'; system: System; packages: string[]; sudo: boolean }
+	| { kind: 'install'; system: System; packages: Wanted[]; sudo: boolean }
 	| { kind: 'refuse'; because: string };
+
+/** One package to install. */
+export interface Wanted {
+	name: string;
+	/** where it comes from, if it is pinned to a suite */
+	suite?: string;
+	/** the tools it is installed for */
+	tools: string[];
+}
 
 export function judge(tool: Tool, findings: Finding[]): Verdict {
 	const found = findings.find((finding) => !problemOf(tool, finding)) ?? findings[0] ?? null;
@@ -45,12 +54,20 @@ export function plan(system: System | string, lacking: Tool[], elevation: Elevat
 }
 
 /** The packages that hold the tools, each once. */
-export function packagesOf(system: System, tools: Tool[]): string[] {
-	return [...new Set(tools.map((tool) => packageOf(system, tool)))];
+function packagesOf(system: System, tools: Tool[]): Wanted[] {
+	const byName = Object.groupBy(tools, (tool) => packageOf(system, tool));
+	return Object.entries(byName).map(([name, tools = []]) => {
+		const suite = pinOf(system, name);
+		return { name, ...(suite && { suite }), tools: tools.map((tool) => tool.name) };
+	});
 }
 
 function packageOf(system: System, { name }: Tool): string {
 	return system.packages?.[name] ?? PACKAGES[name];
+}
+
+function pinOf({ pins }: System, name: string): string | undefined {
+	return pins?.find(({ packages }) => packages.includes(name))?.suite;
 }
 
 /** What mends one lack, for a person to read: a command where apt alone can do it. */
@@ -60,8 +77,8 @@ export function remedy(system: System | string, tool: Tool): string {
 		return `install ${tool.name}${version} (in Debian: ${PACKAGES[tool.name]})`;
 	}
 	const name = packageOf(system, tool);
-	const pin = system.pins?.find(({ packages }) => packages.includes(name));
-	return pin ? `npx pathproof doctor --fix (${name} from ${pin.suite})` : `apt-get install ${name}`;
+	const suite = pinOf(system, name);
+	return suite ? `npx pathproof doctor --fix (${name} from ${suite})` : `apt-get install ${name}`;
 }
 
 /** An apt_preferences(5) file: the pinned packages from their suites, and nothing else from a suite that is not the system's own. */

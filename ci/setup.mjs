@@ -19,9 +19,9 @@ function wanted() {
 	return `${createHash('sha256').update(lock).digest('hex')} ${process.platform} ${process.arch}\n`;
 }
 
-/** Answers the exit status. */
-function run(command, args) {
-	const { status, signal, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit' });
+/** Answers the exit status. Its words go to stderr: stdout is for what follows. */
+function run(command, ...args) {
+	const { status, signal, error } = spawnSync(command, args, { cwd: root, stdio: ['inherit', 2, 2] });
 	if (error) fail(`${command}: ${error.message}`);
 	if (signal) process.kill(process.pid, signal);
 	return status;
@@ -32,13 +32,35 @@ function fail(why) {
 	process.exit(69);
 }
 
-if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== wanted()) {
+function installPackages() {
 	console.error('pathproof: node_modules differs from package-lock.json: npm install');
-	// Never `npm ci`, which refuses the lock where a package for another platform is gone from the registry. Quiet, because the
-	// packages' engines name the pinned Node and not the one that runs npm. --no-save: an older npm must not rewrite the lock.
-	const flags = ['--no-save', '--include=optional', '--no-audit', '--no-fund', '--loglevel=error'];
-	if (run('npm', ['install', ...flags]) !== 0) fail('npm install failed; what it said is above');
+	// Never `npm ci`, which refuses the lock where a package for another platform is gone from the registry. --no-save: an older
+	// npm must not rewrite the lock. --ignore-scripts: what package.json's allowScripts says, for npms that do not know it. Quiet,
+	// because the packages' engines name the pinned Node and not the one that runs npm.
+	const quiet = ['--no-audit', '--no-fund', '--no-update-notifier', '--loglevel=error'];
+	const status = run('npm', 'install', '--no-save', '--ignore-scripts', '--include=optional', ...quiet);
+	if (status !== 0) fail('npm install failed; what it said is above');
 	if (!existsSync(node)) fail(`no Node is pinned for ${process.platform} on ${process.arch}: Linux on x64 is needed`);
+}
+
+/** The pinned Node is linked to libatomic.so.1, which a minimal Debian lacks and the system's own Node does without. */
+function makeNodeRun() {
+	const { status, stderr, error } = spawnSync(node, ['--version'], { encoding: 'utf8' });
+	if (status === 0) return;
+	const why = (stderr || String(error)).trim();
+	if (!why.includes('libatomic.so.1')) fail(`the pinned Node does not run: ${why}`);
+	const sudo = process.getuid() === 0 ? [] : ['sudo', ...(process.stdin.isTTY ? [] : ['-n']), 'env'];
+	const quiet = ['-qq', '-o=Dpkg::Use-Pty=0', '-o=DPkg::Lock::Timeout=300'];
+	const apt = (...args) => run('env', ...sudo, 'DEBIAN_FRONTEND=noninteractive', 'apt-get', ...quiet, ...args);
+	console.error('pathproof: installing libatomic1, which the pinned Node needs');
+	if (apt('update') !== 0 || apt('install', '--yes', '--no-install-recommends', 'libatomic1') !== 0) {
+		fail(`${why}\ntry, as root: apt-get install libatomic1`);
+	}
+}
+
+if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== wanted()) {
+	installPackages();
+	makeNodeRun();
 	writeFileSync(stamp, wanted());
 }
-process.exitCode = run(node, [join(root, 'ci/prepare.ts')]) ?? 69;
+process.exitCode = run(node, join(root, 'ci/prepare.ts'));

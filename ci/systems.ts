@@ -61,7 +61,7 @@ export const TOOLS: Tool[] = [
 	{
 		name: 'clang',
 		use: 'compiles the BPF programs',
-		programs: ['clang-19', 'clang', 'clang-20', 'clang-21', 'clang-22', 'clang-23'],
+		programs: ['clang-21', 'clang-20', 'clang-19', 'clang'],
 		ask: ['--version'],
 		version: /version (\d+)\.(\d+)\.(\d+)/,
 		atLeast: { version: '19', because: 'the datapath and its budgets were measured with 19' },
@@ -69,7 +69,7 @@ export const TOOLS: Tool[] = [
 	{ name: 'bpftool', use: "reads a kernel's types", programs: ['bpftool'], ask: ['version'], version: /v(\d+)\.(\d+)/ },
 	{
 		name: 'libbpf headers',
-		use: 'what the BPF programs include',
+		use: 'are included by the BPF programs',
 		file: '/usr/include/bpf/libbpf_version.h',
 		version: /MAJOR_VERSION (\d+)[\s\S]*MINOR_VERSION (\d+)/,
 		atLeast: { version: '1.4', because: 'older ones lack the tcx and netkit declarations' },

@@ -1,0 +1,24 @@
+/** `npm run check`: all that is checked without running anything. Says what is wrong, and nothing of what is right. */
+import { $, which } from 'zx';
+
+const CHECKS: Record<string, () => Promise<unknown>> = {
+	types: () => $`tsc --noEmit`,
+	'lint and format': () => $`biome check --error-on-warnings .`,
+	'dead code': () => $`knip`,
+	'import direction': () => $`node ci/imports.ts`,
+	'format of BPF programs': async () => {
+		const clangFormat = await which('clang-format', { nothrow: true });
+		if (!clangFormat) return console.error('clang-format is not here: the BPF programs are not checked');
+		return $`${clangFormat} --dry-run --Werror ${(await $`git ls-files bpf fixtures`).lines().filter((file) => /\.[ch]$/.test(file))}`;
+	},
+};
+
+const verdicts = await Promise.allSettled(
+	Object.entries(CHECKS).map(([name, check]) =>
+		check().catch((failure) => {
+			console.error(`✗ ${name}\n${failure.stdout}${failure.stderr}`);
+			throw failure;
+		}),
+	),
+);
+process.exitCode = verdicts.some(({ status }) => status === 'rejected') ? 1 : 0;
