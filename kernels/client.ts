@@ -140,6 +140,7 @@ export class PoolVm implements Vm {
 		const pid = (await this.#call('spawn', [argv, options])) as number;
 		const process = new RunningProcess(pid, argv, {
 			kill: (signal) => this.#call('kill', [pid, signal]) as Promise<void>,
+			input: (bytes) => this.#call('input', [pid, bytes], Number.POSITIVE_INFINITY) as Promise<void>,
 			error: (message) => this.#error(message),
 		});
 		this.#processes.set(pid, process);
@@ -262,6 +263,7 @@ export class PoolVm implements Vm {
 /** What a process asks of the guest it runs in. */
 interface ProcessOwner {
 	kill(signal?: string): Promise<void>;
+	input(bytes: Uint8Array | null): Promise<void>;
 	error(message: string): PathproofError;
 }
 
@@ -270,6 +272,8 @@ class RunningProcess implements GuestProcess {
 	readonly ended: Promise<ExecResult>;
 	#argv: readonly string[];
 	#outputs = { stdout: '', stderr: '' };
+	#said: { bytes: Uint8Array; stream: OutputStream }[] = [];
+	#taps: ((bytes: Uint8Array, stream: OutputStream) => void)[] = [];
 	#listeners = new Set<() => void>();
 	#guest: ProcessOwner;
 	#result: ExecResult | undefined;
@@ -290,6 +294,8 @@ class RunningProcess implements GuestProcess {
 
 	output(stream: OutputStream, bytes: Uint8Array): void {
 		this.#outputs[stream] += Buffer.from(bytes).toString();
+		this.#said.push({ bytes, stream });
+		for (const tap of this.#taps) tap(bytes, stream);
 		for (const listener of this.#listeners) listener();
 	}
 
@@ -327,6 +333,19 @@ class RunningProcess implements GuestProcess {
 
 	async kill(signal?: string): Promise<void> {
 		if (!this.#result && !this.#lost) await this.#guest.kill(signal);
+	}
+
+	async write(data: string | Uint8Array): Promise<void> {
+		if (!this.#result && !this.#lost) await this.#guest.input(Buffer.from(data));
+	}
+
+	async endInput(): Promise<void> {
+		if (!this.#result && !this.#lost) await this.#guest.input(null);
+	}
+
+	onOutput(listener: (bytes: Uint8Array, stream: OutputStream) => void): void {
+		for (const { bytes, stream } of this.#said) listener(bytes, stream);
+		this.#taps.push(listener);
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {

@@ -9,6 +9,8 @@ export type Profile = 'functional' | 'exact';
 export interface ExecOptions {
 	/** written to the program's standard input */
 	input?: string | Uint8Array;
+	/** of `spawn`: standard input stays open for `GuestProcess.write` */
+	keepInput?: boolean;
 	env?: Record<string, string>;
 	cwd?: string;
 	/** name of a netns made with `ip netns add`; the host's without */
@@ -33,6 +35,11 @@ export interface GuestProcess extends AsyncDisposable {
 	/** resolves once a line of its output matches; rejects when it ends before, or after `timeout` ms (10,000 without) */
 	waitFor(pattern: RegExp, timeout?: number): Promise<string>;
 	kill(signal?: string): Promise<void>;
+	/** To its standard input, which `keepInput` left open. Resolves once the guest has taken it. */
+	write(data: string | Uint8Array): Promise<void>;
+	endInput(): Promise<void>;
+	/** Everything it has said so far, and then what it says, as it comes. */
+	onOutput(listener: (bytes: Uint8Array, stream: 'stdout' | 'stderr') => void): void;
 	/** resolves when it has ended */
 	readonly ended: Promise<ExecResult>;
 }
