@@ -1,4 +1,5 @@
 /** A cold boot, from QEMU's start to an agent that answers; bounded, and explained where it fails. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentFunctions, Hello, HostFunctions } from './agent/protocol.ts';
 import { type Channel, openChannel } from './channel.ts';
 import { findSplat } from './console.ts';
@@ -36,8 +37,10 @@ export async function boot(
 		const hello = await Promise.race([ready, broken, late, stopped]);
 		return { qemu, channel, hello, bootMs: performance.now() - qemu.startedAt };
 	} catch (error) {
+		// QEMU that ends resets its sockets a moment before it is reaped: its own words tell more.
+		const explained = await Promise.race([broken.catch((why: unknown) => why), sleep(200, error)]);
 		await qemu.kill();
-		throw error;
+		throw explained;
 	} finally {
 		clearTimeout(timer);
 		broken.catch(() => {}); // reported above, or of a guest that has served

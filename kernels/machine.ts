@@ -40,7 +40,7 @@ export interface MachineConfig {
 export function qemuArguments(config: MachineConfig): string[] {
 	return [
 		...config.base,
-		...bareBoard(config),
+		...bareBoard(),
 		...processor(config),
 		...memory(config),
 		...(config.root ? readOnlyDisk(config.root) : []),
@@ -55,9 +55,9 @@ export function qemuArguments(config: MachineConfig): string[] {
 }
 
 /** A board with nothing on it that we did not put there. */
-function bareBoard({ accel }: MachineConfig): string[] {
+function bareBoard(): string[] {
 	return [
-		...['-machine', `q35,accel=${accel},memory-backend=ram`],
+		...['-machine', 'q35,memory-backend=ram'],
 		'-nodefaults',
 		'-no-user-config',
 		...['-display', 'none'],
@@ -78,7 +78,7 @@ function processor({ profile, accel }: MachineConfig): string[] {
 		];
 	}
 	return accel === 'kvm'
-		? ['-cpu', 'host', '-smp', '2']
+		? ['-accel', 'kvm', '-cpu', 'host', '-smp', '2']
 		: ['-accel', 'tcg,thread=multi', '-cpu', 'Haswell-noTSX', '-smp', '2'];
 }
 

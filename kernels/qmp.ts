@@ -24,7 +24,9 @@ export class Qmp extends EventEmitter<{ event: [name: string, data: Record<strin
 		this.#stream = stream;
 		stream.on('error', () => this.#close());
 		stream.on('close', () => this.#close());
-		createInterface({ input: stream }).on('line', (line) => this.#receive(JSON.parse(line)));
+		const lines = createInterface({ input: stream });
+		lines.on('line', (line) => this.#receive(JSON.parse(line)));
+		lines.on('error', () => this.#close()); // readline passes the stream's errors on
 	}
 
 	/** Leaves negotiation mode: no command is taken before. */

@@ -4,6 +4,7 @@
  * pass the RAM over (`x-ignore-shared`).
  */
 import { readFile, stat, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import type { Hello } from './agent/protocol.ts';
 import { keyOf } from './cache.ts';
@@ -28,7 +29,7 @@ export interface Guest {
 	kernelArguments: string[];
 	agentPort: AgentPort;
 	/** keys of the initramfs and the root: what the paths above stand for */
-	content: string[];
+	content: string;
 }
 
 /** What a template's directory tells of itself. */
