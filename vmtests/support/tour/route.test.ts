@@ -42,7 +42,10 @@ test('what only the second way took was bypassed by the first', () => {
 });
 
 test('two routes are drawn side by side, level in every netns', () => {
-	const lines = drawRoutes({ title: 'netkit-l3 redirect', packet: redirect }, { title: 'netkit-l3 stack', packet: stack });
+	const lines = drawRoutes(
+		{ title: 'netkit-l3 redirect', packet: redirect },
+		{ title: 'netkit-l3 stack', packet: stack },
+	);
 	expect(lines.map(toText).join('\n')).toMatchInlineSnapshot(`
 		"netkit-l3 redirect  5 hops                         netkit-l3 stack  8 hops
 		╭─ container web ───────────────────────────────╮  ╭─ container web ───────────────────────────────╮
@@ -61,7 +64,13 @@ test('two routes are drawn side by side, level in every netns', () => {
 });
 
 test('a picture is never wider than asked, whatever a program is called', () => {
-	const long = packet([hop('host:web ingress', { attach: 'netkit', program: 'a_program_with_quite_a_long_name_indeed', verdict: 'redirect' })]);
+	const long = packet([
+		hop('host:web ingress', {
+			attach: 'netkit',
+			program: 'a_program_with_quite_a_long_name_indeed',
+			verdict: 'redirect',
+		}),
+	]);
 	const lines = drawRoutes({ title: 'x'.repeat(80), packet: long }, { title: 'stack', packet: stack }, 100);
 	expect(lines.map(widthOf)).toEqual(lines.map(() => 100));
 	expect(lines.map(toText).join('\n')).toContain('…');
@@ -75,7 +84,11 @@ test('a netns that only one way entered is passed by the other', () => {
 });
 
 test('a packet that was dropped says so', () => {
-	const dropped = { ...packet([hop('web:eth0 xmit'), { ...hop('drop NO_SOCKET'), netns: 'peer' }]), delivered: false, lostEvents: 2 };
+	const dropped = {
+		...packet([hop('web:eth0 xmit'), { ...hop('drop NO_SOCKET'), netns: 'peer' }]),
+		delivered: false,
+		lostEvents: 2,
+	};
 	const drawn = drawRoutes({ title: 'a', packet: dropped }, { title: 'b', packet: stack }).map(toText).join('\n');
 	expect(drawn).toContain('drop NO_SOCKET');
 	expect(drawn).toContain('not delivered 2 events lost');

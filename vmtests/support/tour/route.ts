@@ -37,7 +37,10 @@ export function drawRoutes(left: Lane, right: Lane, width = PICTURE_WIDTH): Line
 	const rooms = groupByNetns(align(left.packet.hops, right.packet.hops));
 	const column = (side: Side, lane: Lane): Line[] => [
 		fit([span(lane.title, 'title'), span(`  ${hopCount(lane.packet)}`, 'detail')], wide),
-		...rooms.flatMap((room, index) => [roof(room, rooms[index - 1], side, wide), ...room.pairs.map((pair) => floor(pair, side, rooms, wide))]),
+		...rooms.flatMap((room, index) => [
+			roof(room, rooms[index - 1], side, wide),
+			...room.pairs.map((pair) => floor(pair, side, rooms, wide)),
+		]),
 		foot(lane.packet, wide),
 	];
 	const [one, two] = [column('left', left), column('right', right)];
@@ -75,7 +78,9 @@ function roof(room: Room, above: Room | undefined, side: Side, width: number): L
 
 function floor(pair: Pair, side: Side, rooms: readonly Room[], width: number): Line {
 	const taken = pair[side];
-	const text = taken ? describe(taken, side === 'right' && !pair.shared) : [span(inBetween(pair, side, rooms) ? '┃' : ' ', 'jump')];
+	const text = taken
+		? describe(taken, side === 'right' && !pair.shared)
+		: [span(inBetween(pair, side, rooms) ? '┃' : ' ', 'jump')];
 	return [span('│ ', 'frame'), ...fit(text, width - 4), span(' │', 'frame')];
 }
 

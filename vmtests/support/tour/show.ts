@@ -1,0 +1,60 @@
+/** What the tour prints of the traces: for one packet each way the route beside the stack's, and what was bypassed. */
+import { formatTuple, type Trace } from '../trace.ts';
+import type { Device, Hop, PacketPath } from '../types.ts';
+import { bypassed } from './align.ts';
+import { type Line, span } from './line.ts';
+import { listRoute } from './plain.ts';
+import { drawRoutes, PICTURE_WIDTH } from './route.ts';
+
+export interface Compared {
+	device: Device;
+	redirect: Trace;
+	stack: Trace;
+}
+
+const DIRECTIONS = [
+	{ direction: 'out', words: 'from the container' },
+	{ direction: 'in', words: 'to the container' },
+] as const;
+
+/** Drawn where `columns` allow it, else listed. */
+export function showComparison({ device, redirect, stack }: Compared, columns: number): Line[] {
+	return DIRECTIONS.flatMap(({ direction, words }) => {
+		const [ours, theirs] = [redirect[direction][0], stack[direction][0]];
+		if (!ours || !theirs) return [];
+		const lanes = [
+			{ title: `${device} redirect`, packet: ours },
+			{ title: `${device} stack`, packet: theirs },
+		] as const;
+		const drawn = columns >= PICTURE_WIDTH;
+		return [
+			[],
+			...(drawn ? [[span(`${direction}, ${words}: `, 'title'), span(formatTuple(ours.packet), 'detail')]] : []),
+			...(drawn ? drawRoutes(...lanes) : lanes.flatMap(({ title, packet }) => listRoute(title, packet))),
+			...nameBypassed(ours, theirs),
+		];
+	});
+}
+
+/** `bypassed: 4 hops of the host: host backlog, …` */
+export function nameBypassed(ours: PacketPath, theirs: PacketPath): Line[] {
+	const hops = bypassed(ours.hops, theirs.hops);
+	if (!hops.length) return [[span('bypassed: nothing, both took the same hops', 'bad')]];
+	const netns = [...new Set(hops.map((hop) => hop.netns))].join(' and ');
+	const words = hops.map((hop: Hop) => hop.hop);
+	const head = `bypassed ${hops.length} ${hops.length === 1 ? 'hop' : 'hops'} of the ${netns}: `;
+	return wrap(words, PICTURE_WIDTH - head.length).map((text, index) => [
+		span(index === 0 ? head : ' '.repeat(head.length), 'jump'),
+		span(text, 'bypassed'),
+	]);
+}
+
+function wrap(words: readonly string[], width: number): string[] {
+	const lines: string[] = [];
+	for (const [index, word] of words.entries()) {
+		const text = index < words.length - 1 ? `${word}, ` : word;
+		if (lines.length && (lines.at(-1)! + text.trimEnd()).length <= width) lines[lines.length - 1] += text;
+		else lines.push(text);
+	}
+	return lines.map((line) => line.trimEnd());
+}
