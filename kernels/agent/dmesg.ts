@@ -1,0 +1,36 @@
+/** The kernel's log, from /dev/kmsg: one record per read. */
+import { constants, openSync } from 'node:fs';
+import { readNow } from './native.ts';
+import type { KernelMessage, KernelMessages } from './protocol.ts';
+
+const LONGEST_RECORD = 8 * 1024;
+/** records kept: what a host may still ask for */
+const KEPT = 2000;
+
+// Opened once: a new descriptor begins at the oldest record, and reading a boot's log takes long under TCG.
+const fd = openSync('/dev/kmsg', constants.O_RDONLY | constants.O_NONBLOCK);
+const buffer = Buffer.allocUnsafeSlow(LONGEST_RECORD);
+const kept: KernelMessage[] = [];
+
+export function dmesg(since = 0): KernelMessages {
+	// A record that was overwritten before we read it answers EPIPE once, and the next read goes on with the oldest.
+	for (let record = readNow(fd, buffer); record; record = readNow(fd, buffer))
+		kept.push(parseRecord(record.toString()));
+	kept.splice(0, kept.length - KEPT);
+	const next = (kept.at(-1)?.sequence ?? -1) + 1;
+	return { next, messages: kept.filter(({ sequence }) => sequence >= since) };
+}
+
+/** `priority,sequence,microseconds,flags;text`, then lines of ` KEY=value`. Throws nothing: what is no record is text. */
+export function parseRecord(record: string): KernelMessage {
+	const end = record.indexOf(';');
+	const [priority = '0', sequence = '0', time = '0'] = record.slice(0, end).split(',');
+	const text = record.slice(end + 1);
+	const line = text.indexOf('\n');
+	return {
+		level: Number(priority) & 7,
+		sequence: Number(sequence),
+		time: Number(time),
+		text: line < 0 ? text : text.slice(0, line),
+	};
+}
