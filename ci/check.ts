@@ -1,11 +1,16 @@
 /** `npm run check`: all that is checked without running anything. Says what is wrong, and nothing of what is right. */
-import { $, which } from 'zx';
+import { fileURLToPath } from 'node:url';
+import { $, ProcessOutput, which } from 'zx';
+import { checkTree } from './imports.ts';
 
 const CHECKS: Record<string, () => Promise<unknown>> = {
 	types: () => $`tsc --noEmit`,
 	'lint and format': () => $`biome check --error-on-warnings .`,
 	'dead code': () => $`knip`,
-	'import direction': () => $`node ci/imports.ts`,
+	'import direction': async () => {
+		const wrong = checkTree(fileURLToPath(new URL('..', import.meta.url)));
+		if (wrong.length > 0) throw new Error(wrong.join('\n'));
+	},
 	'format of BPF programs': async () => {
 		const clangFormat = await which('clang-format', { nothrow: true });
 		if (!clangFormat) return console.error('clang-format is not here: the BPF programs are not checked');
@@ -16,7 +21,7 @@ const CHECKS: Record<string, () => Promise<unknown>> = {
 const verdicts = await Promise.allSettled(
 	Object.entries(CHECKS).map(([name, check]) =>
 		check().catch((failure) => {
-			console.error(`✗ ${name}\n${failure.stdout}${failure.stderr}`);
+			console.error(`✗ ${name}\n${failure instanceof ProcessOutput ? failure.text() : failure.message}`);
 			throw failure;
 		}),
 	),

@@ -21,7 +21,7 @@ export async function setUp(before: Examination): Promise<void> {
 	if (todo.kind === 'refuse') {
 		throw new PathproofError(`This machine lacks what pathproof needs:\n${describeLacks(before)}\n${todo.because}`, {
 			stage: 'setup',
-			hint: 'install the list above as root, then: npx pathproof doctor',
+			hint: todo.hint,
 		});
 	}
 	console.error(announce(todo));

@@ -37,7 +37,7 @@ test.each([
 
 describe('a tool', () => {
 	test('that is not there is lacking', () => {
-		expect(judge(tool('cpio'), [])).toEqual({ tool: tool('cpio'), found: null, problem: 'not found' });
+		expect(judge(tool('xz'), [])).toEqual({ tool: tool('xz'), found: null, problem: 'not found' });
 	});
 
 	test('that is too old is lacking, and the verdict says why old ones are no good', () => {
@@ -97,11 +97,13 @@ describe('a system', () => {
 	test('without root and sudo, unknown, or refused gets nothing, and is told why', () => {
 		expect(plan(system('trixie'), [tool('QEMU')], 'none')).toEqual({
 			kind: 'refuse',
-			because: 'installing needs root, and sudo is not to be had here',
+			because: 'installing needs root, and no sudo answers here',
+			hint: 'as root, in this folder: npx pathproof doctor --fix',
 		});
 		expect(plan('Fedora Linux 44', [tool('QEMU')], 'root')).toEqual({
 			kind: 'refuse',
 			because: 'Fedora Linux 44 is not a system that pathproof knows',
+			hint: 'install the list above, then: npx pathproof doctor',
 		});
 		expect(plan(system('noble'), [tool('QEMU')], 'root')).toMatchObject({
 			kind: 'refuse',

@@ -13,7 +13,7 @@ export interface Verdict {
 
 export type Plan =
 	| { kind: 'install'; system: System; packages: Wanted[]; sudo: boolean }
-	| { kind: 'refuse'; because: string };
+	| { kind: 'refuse'; because: string; hint: string };
 
 /** One package to install. */
 export interface Wanted {
@@ -47,9 +47,15 @@ export function isAtLeast(version: string, least: string): boolean {
 
 /** What to do about the lacking tools. `system` is its name where there is no row for it. */
 export function plan(system: System | string, lacking: Tool[], elevation: Elevation): Plan {
-	if (typeof system === 'string') return { kind: 'refuse', because: `${system} is not a system that pathproof knows` };
-	if (system.refusal) return { kind: 'refuse', because: `${system.name}: ${system.refusal}` };
-	if (elevation === 'none') return { kind: 'refuse', because: 'installing needs root, and sudo is not to be had here' };
+	const refuse = (because: string, hint: string): Plan => ({ kind: 'refuse', because, hint });
+	const byHand = 'install the list above, then: npx pathproof doctor';
+	if (typeof system === 'string') return refuse(`${system} is not a system that pathproof knows`, byHand);
+	if (system.refusal) return refuse(`${system.name}: ${system.refusal}`, byHand);
+	if (elevation === 'none')
+		return refuse(
+			'installing needs root, and no sudo answers here',
+			'as root, in this folder: npx pathproof doctor --fix',
+		);
 	return { kind: 'install', system, packages: packagesOf(system, lacking), sudo: elevation === 'sudo' };
 }
 

@@ -49,12 +49,14 @@ function makeNodeRun() {
 	if (status === 0) return;
 	const why = (stderr || String(error)).trim();
 	if (!why.includes('libatomic.so.1')) fail(`the pinned Node does not run: ${why}`);
+	const mend = `${why}\ntry, as root: apt-get install libatomic1`;
+	if (process.getuid() !== 0 && spawnSync('sudo', ['-V']).error) fail(mend);
 	const sudo = process.getuid() === 0 ? [] : ['sudo', ...(process.stdin.isTTY ? [] : ['-n']), 'env'];
 	const quiet = ['-qq', '-o=Dpkg::Use-Pty=0', '-o=DPkg::Lock::Timeout=300'];
 	const apt = (...args) => run('env', ...sudo, 'DEBIAN_FRONTEND=noninteractive', 'apt-get', ...quiet, ...args);
 	console.error('pathproof: installing libatomic1, which the pinned Node needs');
 	if (apt('update') !== 0 || apt('install', '--yes', '--no-install-recommends', 'libatomic1') !== 0) {
-		fail(`${why}\ntry, as root: apt-get install libatomic1`);
+		fail(mend);
 	}
 }
 

@@ -10,10 +10,10 @@ export type ToolName =
 	| 'bpftool'
 	| 'libbpf headers'
 	| 'static busybox'
-	| 'cpio'
 	| 'xz'
-	| 'modprobe'
+	| 'depmod'
 	| 'setpriv'
+	| 'newuidmap'
 	| 'dpkg-deb'
 	| 'apt'
 	| 'Debian keyring';
@@ -66,7 +66,13 @@ export const TOOLS: Tool[] = [
 		version: /version (\d+)\.(\d+)\.(\d+)/,
 		atLeast: { version: '19', because: 'the datapath and its budgets were measured with 19' },
 	},
-	{ name: 'bpftool', use: "reads a kernel's types", programs: ['bpftool'], ask: ['version'], version: /v(\d+)\.(\d+)/ },
+	{
+		name: 'bpftool',
+		use: 'shows what BPF is loaded',
+		programs: ['bpftool'],
+		ask: ['version'],
+		version: /v(\d+)\.(\d+)/,
+	},
 	{
 		name: 'libbpf headers',
 		use: 'are included by the BPF programs',
@@ -80,10 +86,10 @@ export const TOOLS: Tool[] = [
 		programs: ['busybox'],
 		static: true,
 	},
-	{ name: 'cpio', use: 'packs the initramfs', programs: ['cpio'] },
 	{ name: 'xz', use: 'unpacks kernel modules', programs: ['xz'] },
-	{ name: 'modprobe', use: 'resolves kernel modules', programs: ['modprobe'] },
+	{ name: 'depmod', use: 'indexes kernel modules', programs: ['depmod'] },
 	{ name: 'setpriv', use: 'ends QEMU with its parent', programs: ['setpriv'] },
+	{ name: 'newuidmap', use: "lets users who are not root make the guest's root", programs: ['newuidmap'] },
 	{ name: 'dpkg-deb', use: 'unpacks kernel packages', programs: ['dpkg-deb'] },
 	{ name: 'apt', use: 'fetches and verifies kernel packages', programs: ['apt-get'] },
 	{ name: 'Debian keyring', use: 'verifies Debian archives', file: '/usr/share/keyrings/debian-archive-keyring.gpg' },
@@ -99,10 +105,10 @@ export const PACKAGES: Record<ToolName, string> = {
 	bpftool: 'bpftool',
 	'libbpf headers': 'libbpf-dev',
 	'static busybox': 'busybox-static',
-	cpio: 'cpio',
 	xz: 'xz-utils',
-	modprobe: 'kmod',
+	depmod: 'kmod',
 	setpriv: 'util-linux',
+	newuidmap: 'uidmap',
 	'dpkg-deb': 'dpkg',
 	apt: 'apt',
 	'Debian keyring': 'debian-archive-keyring',
