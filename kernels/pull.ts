@@ -1,0 +1,150 @@
+/** A kernel that is here: fetched, verified, unpacked into the cache, or read from a build tree. */
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { cacheDir, type Entry, entry, find, keyOf } from './cache.ts';
+import { readCatalogue } from './catalogue.ts';
+import { archiveUri, debianMirrors, suiteNamed } from './debian.ts';
+import { download } from './download.ts';
+import { PathproofError } from './errors.ts';
+import { RECORD } from './evict.ts';
+import type { CatalogueEntry, DebianPackage, Kernel } from './kernel.ts';
+import { readLock } from './lock.ts';
+import { type Progress, progress as terminal } from './progress.ts';
+import { needsCatalogue, parseSelector, resolve } from './selector.ts';
+import { kernelFromFiles, kernelFromTree } from './tree.ts';
+import { unpackKernel } from './unpack.ts';
+
+/** Bumped when an unpacked kernel is laid out in another way. */
+const FORMAT = 1;
+const KIND = 'kernel';
+/** A part of a download that nobody went on with for so long is given up. */
+const PART_AGE_MS = 30 * 24 * 3600 * 1000;
+
+/** The cache entries of kernels that this process uses, by key: held to its end, so that none goes while a VM runs it. */
+const held = new Map<string, Entry>();
+
+/**
+ * The kernels that a selector names: entries of the lock or the catalogue, and build trees as they are. Nothing is fetched but, where
+ * the lock does not answer, Debian's package lists. Throws stage `usage` for what nothing is called.
+ */
+export async function resolveKernels(selector: string): Promise<Array<CatalogueEntry | Kernel>> {
+	const lock = readLock();
+	const terms = parseSelector(selector);
+	const { kernels } = needsCatalogue(terms, lock) ? await readCatalogue() : { kernels: [] };
+	return Promise.all(
+		resolve(terms, lock, kernels).map((found) => {
+			if (!('kind' in found)) return found;
+			return found.kind === 'tree' ? kernelFromTree(found.path) : kernelFromFiles(found.vmlinuz, found.modules);
+		}),
+	);
+}
+
+/** The one kernel of that name (an id, a path to a build tree, `VMLINUZ:MODULES`), fetched where it is not here yet. */
+export async function getKernel(wanted: string | CatalogueEntry | Kernel): Promise<Kernel> {
+	const named = typeof wanted === 'string' ? await resolveKernels(wanted) : [wanted];
+	if (named.length !== 1)
+		throw new PathproofError(`${wanted} names ${named.length} kernels where one is wanted`, {
+			stage: 'usage',
+			hint: `one of ${named.map(({ id }) => id).join(' ')}`,
+		});
+	const [one] = named;
+	return 'vmlinuz' in one! ? one : pullKernel(one!);
+}
+
+/** True where the kernel need not be fetched. */
+export function isCached(kernel: CatalogueEntry): boolean {
+	return existsSync(join(cacheDir(), KIND, digestOf(kernel), RECORD));
+}
+
+/**
+ * Fetches, verifies and unpacks a kernel, unless it is in the cache. Throws stage `fetch` where a package cannot be had or is not what
+ * its SHA-256 says, `unpack` where it cannot be read, `setup` on a full or read-only disk.
+ */
+export async function pullKernel(kernel: CatalogueEntry, progress: Progress = terminal): Promise<Kernel> {
+	const key = digestOf(kernel);
+	const here = held.get(key) ?? find(KIND, key) ?? (await fetchKernel(kernel, key, progress));
+	// Two calls at a time may both have found it: one hold is enough.
+	if (held.has(key) && held.get(key) !== here) here.release();
+	else held.set(key, here);
+	return toKernel(kernel, key, held.get(key)!.dir);
+}
+
+function fetchKernel(kernel: CatalogueEntry, key: string, progress: Progress): Promise<Entry> {
+	const { id, release, suite, packages } = kernel;
+	return entry(
+		KIND,
+		key,
+		async (dir) => {
+			const debs = await fetchPackages(kernel, progress);
+			await unpackKernel(debs, release, dir, kernel.tier === 'full');
+			for (const deb of debs) rmSync(deb);
+		},
+		{ what: `kernel ${id}`, meta: { id, release, suite, packages: packages.map(({ filename }) => filename) } },
+	);
+}
+
+/** The packages' files, verified, in `CACHE/downloads`: kept by their sums, so that what was interrupted goes on whoever asks. */
+async function fetchPackages(kernel: CatalogueEntry, progress: Progress): Promise<string[]> {
+	const downloads = join(cacheDir(), 'downloads');
+	mkdirSync(downloads, { recursive: true });
+	dropOldParts(downloads);
+	const task = progress.start(
+		`linux ${kernel.id}`,
+		kernel.packages.reduce((sum, { size }) => sum + size, 0),
+	);
+	const had = new Map<string, number>();
+	const debs: string[] = [];
+	try {
+		for (const one of kernel.packages) {
+			const deb = join(downloads, `${one.sha256}.deb`);
+			const uris = await addresses(one);
+			await download({ uris, size: one.size, sha256: one.sha256 }, deb, (bytes) => {
+				had.set(one.name, bytes);
+				task.update([...had.values()].reduce((sum, part) => sum + part, 0));
+			});
+			debs.push(deb);
+		}
+	} catch (error) {
+		task.done('failed');
+		throw error;
+	}
+	task.done('fetched and verified');
+	return debs;
+}
+
+/** Where a package may be: on the mirror; then, where $PATHPROOF_SNAPSHOT names one, in an archive that keeps all. */
+async function addresses({ suite, filename }: DebianPackage): Promise<string[]> {
+	const base = process.env.PATHPROOF_SNAPSHOT?.replace(/\/+$/, '');
+	const mirrored = archiveUri(await debianMirrors(), suite, filename);
+	if (!base) return [mirrored];
+	// The layout of snapshot.debian.org, which answers with the state at or before the given second.
+	const archive = suiteNamed(suite).archive === 'security' ? 'debian-security' : 'debian';
+	const second = `${readLock().date.replaceAll('-', '')}T235959Z`;
+	return [mirrored, `${base}/archive/${archive}/${second}/${filename}`, `${base}/${filename}`];
+}
+
+function dropOldParts(downloads: string): void {
+	for (const name of readdirSync(downloads)) {
+		const path = join(downloads, name);
+		const { mtimeMs } = statSync(path, { throwIfNoEntry: false }) ?? {};
+		if (mtimeMs !== undefined && Date.now() - mtimeMs > PART_AGE_MS) rmSync(path, { force: true });
+	}
+}
+
+function digestOf({ release, packages }: CatalogueEntry): string {
+	return keyOf(
+		'kernel',
+		FORMAT,
+		release,
+		packages.map(({ sha256 }) => sha256),
+	);
+}
+
+function toKernel(
+	{ id, series, version, release, flavour, tier }: CatalogueEntry,
+	digest: string,
+	dir: string,
+): Kernel {
+	const modulesRoot = tier === 'full' ? dir : null;
+	return { id, series, version, release, flavour, tier, vmlinuz: join(dir, 'vmlinuz'), modulesRoot, digest };
+}
