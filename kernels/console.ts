@@ -55,7 +55,7 @@ export function findSplat(text: string): Splat | null {
 
 /** Functions that every stack of this kind has on top and that tell nothing. */
 const EVERY_STACK =
-	/^(?:dump_stack.*|panic|__warn|report_bug|handle_bug|exc_.*|asm_.*|show_stack.*|vpanic|oops_end|die.*|page_fault_oops)$/;
+	/^(?:dump_stack.*|_printk|panic|__warn|report_bug|handle_bug|exc_.*|asm_.*|show_stack.*|vpanic|oops_end|die.*|page_fault_oops)$/;
 
 function fingerprint(lines: string[]): string[] {
 	const from = lines.findIndex((line) => /Call Trace:/.test(line));

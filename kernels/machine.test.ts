@@ -41,7 +41,9 @@ describe('the QEMU command line', () => {
 		expect(values(exact, '-smp')).toEqual(['1']);
 		expect(values(exact, '-icount')).toEqual(['shift=0,sleep=off']);
 		expect(values(exact, '-rtc')).toEqual(['base=2026-01-01,clock=vm']);
-		expect(values(exact, '-cpu')).toEqual(['Haswell-noTSX,rdrand=off,rdseed=off']);
+		expect(values(exact, '-cpu')).toEqual([
+			'Haswell-noTSX,pcid=off,tsc-deadline=off,invpcid=off,rdrand=off,rdseed=off',
+		]);
 	});
 
 	test('KVM shows the guest the CPU of its host', () => {

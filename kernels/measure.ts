@@ -23,7 +23,10 @@ export async function coldBoot(guest: Guest): Promise<number> {
 }
 
 /** One restore to the first answered call, and the memory (MiB) that the fork then owns. */
-export async function warmFork({ guest, dir }: Pick<Template, 'guest' | 'dir'>): Promise<{ ms: number; privateMiB: number }> {
+export async function warmFork({
+	guest,
+	dir,
+}: Pick<Template, 'guest' | 'dir'>): Promise<{ ms: number; privateMiB: number }> {
 	const qemu = await restore(guest, dir, { kind: 'fork', path: ramPath(dir) });
 	const nobody: HostFunctions = { ready: () => {}, processOutput: () => {}, processEnded: () => {} };
 	const channel = openChannel<AgentFunctions, HostFunctions>(qemu.agent, nobody);

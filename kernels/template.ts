@@ -10,7 +10,7 @@ import type { Hello } from './agent/protocol.ts';
 import { keyOf } from './cache.ts';
 import { PathproofError } from './errors.ts';
 import type { Kernel } from './kernel.ts';
-import type { AgentPort, MachineConfig } from './machine.ts';
+import { type AgentPort, type MachineConfig, qemuArguments } from './machine.ts';
 import { Qemu } from './qemu.ts';
 import { copySparse, digestOf } from './sparse.ts';
 import type { Accel, Profile } from './vm.ts';
@@ -49,16 +49,20 @@ const STATE = 'state';
 const RECORD = 'template.json';
 const CONSOLE = 'console.txt';
 
-/** A snapshot fits one kernel, root, initramfs, QEMU, accelerator, CPU model and device list: its key covers them all. */
+/**
+ * A snapshot fits one kernel, root, initramfs, QEMU, accelerator, CPU model and device list: its key covers them all, by content
+ * and not by path.
+ */
 export function templateKey(guest: Guest): string {
-	const { kernel, base, initrd, root, ...rest } = guest;
-	return keyOf(
-		'template',
-		kernel.digest,
-		base.slice(1).filter((word) => !word.startsWith('/')),
-		root !== null,
-		rest,
-	);
+	const pathless: Guest = {
+		...guest,
+		base: guest.base.filter((word) => !word.startsWith('/')),
+		initrd: 'initrd',
+		root: guest.root && 'root',
+	};
+	const hostCpu = guest.accel === 'kvm' ? cpus()[0]?.model : null;
+	const command = qemuArguments(machineOf(pathless, { kind: 'fork', path: 'ram' }, true));
+	return keyOf(command, guest.kernel.digest, guest.content, guest.qemu, hostCpu);
 }
 
 export function machineOf(guest: Guest, memory: MachineConfig['memory'], incoming: boolean): MachineConfig {
@@ -71,7 +75,7 @@ export async function restore(guest: Guest, dir: string, memory: MachineConfig['
 	const qemu = new Qemu(guest.kernel.id, machineOf(guest, memory, true));
 	try {
 		await qemu.qmp.ready();
-		if (memory.kind !== 'own') await ignoreShared(qemu);
+		await ignoreShared(qemu);
 		await qemu.qmp.execute('migrate-incoming', { uri: `file:${join(dir, STATE)}` });
 		await qemu.qmp.until<{ status: string }>('query-status', ({ status }) => status !== 'inmigrate');
 		return qemu;
@@ -95,7 +99,7 @@ export async function save(
 	dir: string,
 	record: Omit<TemplateRecord, 'ramDigest' | 'stateDigest'>,
 ): Promise<void> {
-	await writeState(qemu, dir, true);
+	await writeState(qemu, dir);
 	await writeFile(join(dir, CONSOLE), qemu.console.text);
 	await qemu.kill();
 	const whole: TemplateRecord = {
@@ -108,7 +112,7 @@ export async function save(
 
 /** Save a fork with all its memory, so that it can be resumed when its template is gone. QEMU goes on, paused. */
 export async function saveWhole(qemu: Qemu, dir: string): Promise<void> {
-	await writeState(qemu, dir, false);
+	await writeState(qemu, dir);
 	await writeFile(join(dir, CONSOLE), qemu.console.text);
 }
 
@@ -145,9 +149,9 @@ export async function isWhole(dir: string): Promise<boolean> {
 	}
 }
 
-async function writeState(qemu: Qemu, dir: string, sharedRam: boolean): Promise<void> {
+async function writeState(qemu: Qemu, dir: string): Promise<void> {
 	await qemu.qmp.execute('stop');
-	if (sharedRam) await ignoreShared(qemu);
+	await ignoreShared(qemu);
 	await qemu.qmp.execute('migrate-set-parameters', { 'max-bandwidth': 10 ** 11 });
 	await qemu.qmp.execute('migrate', { uri: `file:${join(dir, STATE)}` });
 	const { status, 'error-desc': why } = await qemu.qmp.until<{ status: string; 'error-desc'?: string }>(
@@ -163,6 +167,7 @@ async function writeState(qemu: Qemu, dir: string, sharedRam: boolean): Promise<
 	}
 }
 
+/** A template's RAM is shared with its file and so left out; a fork's is its own and so saved. Both ends must agree. */
 async function ignoreShared(qemu: Qemu): Promise<void> {
 	await qemu.qmp.execute('migrate-set-capabilities', {
 		capabilities: [{ capability: 'x-ignore-shared', state: true }],

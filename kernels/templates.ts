@@ -1,7 +1,9 @@
 /** The templates of one pool: found in the cache or made, verified once, and held for as long as the pool lives. */
 import { join } from 'node:path';
+import type { AgentFunctions } from './agent/protocol.ts';
 import { boot } from './boot.ts';
 import { type Entry, entry, find, keyOf, remove } from './cache.ts';
+import type { Channel } from './channel.ts';
 import { PathproofError } from './errors.ts';
 import { assembleGuest } from './guest.ts';
 import type { LabRequest } from './pool-protocol.ts';
@@ -31,6 +33,16 @@ export interface Template {
 /** Builds a lab in `qemu`, a running copy of `template`, and calls `save` with the data that its forks get. */
 export type LabBuilder = (qemu: Qemu, template: Template, save: (data: unknown) => Promise<void>) => Promise<void>;
 
+/** Calls once what tests call first: Node compiles a function when it first runs, and forks start with what is compiled. */
+async function warm(agent: Channel<AgentFunctions>['remote']): Promise<void> {
+	for (let times = 0; times < 3; times++) {
+		await agent.setClock(`${BigInt(Date.now()) * 1_000_000n}`);
+		await agent.run(['true']);
+		await agent.readFile('/proc/uptime');
+		await agent.dmesg();
+	}
+}
+
 export class Templates {
 	#note: (text: string) => void;
 	#guests = new Map<string, Promise<Guest>>();
@@ -47,7 +59,8 @@ export class Templates {
 			const guest = await this.#guest(kernel, profile);
 			return this.#sound('template', templateKey(guest), guest, async (dir) => {
 				this.#note(`booting linux ${guest.kernel.id} (${profile}, ${guest.accel}) once: its forks start from there`);
-				const { qemu, hello, bootMs } = await boot(guest, { kind: 'template', path: ramPath(dir) });
+				const { qemu, channel, hello, bootMs } = await boot(guest, { kind: 'template', path: ramPath(dir) });
+				await warm(channel.remote);
 				await save(qemu, dir, { hello, bootMs, data: null });
 			});
 		});
