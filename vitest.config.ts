@@ -1,3 +1,19 @@
-import { defineConfig } from 'vitest/config';
+import { defineKernelConfig } from './vmtests/support/config.ts';
 
-export default defineConfig({ test: { include: ['kernels/**/*.test.ts', 'vmtests/support/**/*.test.ts'] } });
+const NOT_OURS = ['**/node_modules/**'];
+
+export default defineKernelConfig({
+	include: ['vmtests/**/*.test.ts'],
+	exclude: ['vmtests/support/**', ...NOT_OURS],
+	projects: [
+		{
+			test: {
+				name: 'host',
+				include: ['{kernels,ci,impl,bpf,vmtests/support}/**/*.test.ts'],
+				exclude: NOT_OURS,
+				isolate: false,
+				execArgv: ['--disable-warning=ExperimentalWarning'],
+			},
+		},
+	],
+});

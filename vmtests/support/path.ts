@@ -13,7 +13,7 @@ import type { Hop } from './types.ts';
 /** What a program is attached by: `Hop.attach`. A lone word in brackets that is none of these is a program's name. */
 export const ATTACHMENTS = ['netkit', 'tcx', 'clsact', 'xdp', 'cgroup', 'sk_lookup'] as const;
 /** `Hop.verdict` */
-export const VERDICTS = ['pass', 'drop', 'redirect', 'next'] as const;
+export const VERDICTS = ['pass', 'drop', 'redirect', 'next', 'tx', 'aborted'] as const;
 
 export interface Step {
 	hop: string;

@@ -4,15 +4,24 @@ import { PathproofError } from '../../kernels/errors.ts';
 import { formatHop, formatStep, parseStep, stepMatches } from './path.ts';
 import type { Hop, PacketPath, PacketTuple } from './types.ts';
 
+export interface UntracedProgram {
+	name: string;
+	why: string;
+}
+
 export class Trace {
 	/** in the order in which they were sent */
 	readonly packets: readonly PacketPath[];
 	/** the kernel functions and tracepoints that were watched: what is not among them cannot be said not to have been taken */
 	readonly symbols: readonly string[];
 
-	constructor(packets: readonly PacketPath[], symbols: readonly string[]) {
+	/** programs that ran unseen, e.g. because they were loaded without BTF */
+	readonly untraced: readonly UntracedProgram[];
+
+	constructor(packets: readonly PacketPath[], symbols: readonly string[], untraced: readonly UntracedProgram[] = []) {
 		this.packets = packets;
 		this.symbols = symbols;
+		this.untraced = untraced;
 	}
 
 	/** the packets from the container */

@@ -1,0 +1,155 @@
+/**
+ * A lab, from the host's side: a container `web`, its `host`, a `peer` beyond the wire, and a tracer over all of them. Built once for
+ * each kernel and content by `impl` inside a guest, saved, and forked for each test that asks for it.
+ */
+
+import { keyOf } from '../../kernels/cache.ts';
+import type { PoolClient, PoolVm } from '../../kernels/client.ts';
+import { PathproofError } from '../../kernels/errors.ts';
+import type { Remote } from '../../kernels/vm.ts';
+import { buildProgram } from './build.ts';
+import type { Forks } from './forks.ts';
+import { payload } from './guest-vm.ts';
+import { Node } from './nodes.ts';
+import type { ProvidedKernel } from './provided.ts';
+import { Trace } from './trace.ts';
+import {
+	DEVICES,
+	type Device,
+	FORWARDS,
+	type LabOptions,
+	type LabState,
+	type PacketFilter,
+	type Wire,
+} from './types.ts';
+
+const GUEST = {
+	lab: 'vmtests/support/guest/lab.ts',
+	tracer: 'vmtests/support/guest/tracer.ts',
+	load: 'vmtests/support/guest/load.ts',
+} as const;
+type GuestLab = Remote<typeof import('./guest/lab.ts')>;
+type GuestTracer = Remote<typeof import('./guest/tracer.ts')>;
+
+/** `netkit` and `ipvlan` mean the mode that is used most. */
+const DEVICE_ALIASES: Record<string, Device> = { netkit: 'netkit-l3', ipvlan: 'ipvlan-l2' };
+
+export interface LabRequest extends Partial<Omit<LabOptions, 'device'>> {
+	/** the container's device; `veth`, or `netkit-l3` where the kernel has no modules, without */
+	device?: Device | 'netkit' | 'ipvlan';
+	/** a datapath of one's own on top: runs once in each fork, before the test sees the lab */
+	setup?(lab: Lab): Promise<unknown>;
+}
+
+/** Where a stranger's program goes. */
+export interface Attachment {
+	/** a device of the host: `web`, the host end of the container's, sees what that sends; `eth0`, the uplink, what it receives */
+	device: 'web' | 'eth0';
+	/** which one of the object; its only one without */
+	program?: string;
+}
+
+export class Lab {
+	readonly vm: PoolVm;
+	readonly state: LabState;
+	readonly web: Node;
+	readonly host: Node;
+	readonly peer: Node;
+	#lab: GuestLab;
+	#tracer: GuestTracer;
+
+	constructor(vm: PoolVm, state: LabState) {
+		this.vm = vm;
+		this.state = state;
+		this.#lab = vm.use<typeof import('./guest/lab.ts')>(GUEST.lab);
+		this.#tracer = vm.use<typeof import('./guest/tracer.ts')>(GUEST.tracer);
+		const node = (name: 'web' | 'host' | 'peer') => new Node(state[name], vm, (filter, act) => this.trace(filter, act));
+		this.web = node('web');
+		this.host = node('host');
+		this.peer = node('peer');
+	}
+
+	/** The way of every packet that matches while `act` runs, whoever sends it. */
+	async trace(filter: PacketFilter, act: () => Promise<unknown>): Promise<Trace> {
+		await this.#tracer.startTrace(filter);
+		try {
+			await act();
+		} catch (error) {
+			await this.#tracer.stopTrace();
+			throw error;
+		}
+		const { packets, symbols, untraced } = await this.#tracer.stopTrace();
+		return new Trace(packets, symbols, untraced);
+	}
+
+	/** Takes a program of the datapath from all devices: what does not need it goes on without. */
+	async detach(program: string): Promise<void> {
+		await this.#lab.detachProgram(program);
+	}
+
+	/**
+	 * Loads somebody else's program and attaches it where packets pass, by the newest way that the kernel has: netkit, TCX or clsact.
+	 * `path` is a `.bpf.c`, compiled on the host, or a built `.bpf.o`.
+	 */
+	async load(path: string, { device, program }: Attachment): Promise<void> {
+		const point = device === 'web' ? 'from-container' : 'from-wire';
+		const hook = device === 'web' && this.state.options.device.startsWith('netkit') ? 'netkit' : 'tc';
+		const object = `/run/pathproof/${keyOf(path).slice(0, 8)}.bpf.o`;
+		await this.vm.writeFile(object, await buildProgram(path));
+		await this.vm
+			.use<typeof import('./guest/load.ts')>(GUEST.load)
+			.loadProgram(object, { device, hook, point, program });
+	}
+}
+
+export interface LabMaker {
+	forks: Forks;
+	pool: PoolClient;
+	kernel: ProvidedKernel;
+}
+
+/** Answers the function that a test calls. */
+export function openLab({ forks, pool, kernel }: LabMaker): (request?: LabRequest) => Promise<Lab> {
+	return async (request = {}) => {
+		const options = labOptions(request, kernel.tier);
+		const { files, key } = await payload();
+		const lab = keyOf('lab', key, options);
+		const what = `a lab (${options.device}, ${options.forward})`;
+		const state = await pool.ensureLab<LabState>({
+			kernel: kernel.request,
+			lab,
+			what,
+			async build(vm) {
+				await vm.install(files);
+				return vm.use<typeof import('./guest/lab.ts')>(GUEST.lab).buildLab(options);
+			},
+		});
+		const forked = new Lab(await forks.take({ kernel: kernel.request, lab }), state);
+		await request.setup?.(forked);
+		return forked;
+	};
+}
+
+/** Every word spelt out: what the lab is keyed by. Throws stage `usage` for a word that is none. */
+export function labOptions(
+	{ device, forward = 'stack', wire }: LabRequest,
+	tier: ProvidedKernel['tier'],
+): Required<LabOptions> {
+	const byTier: { device: Device; wire: Wire } =
+		tier === 'full' ? { device: 'veth', wire: 'veth' } : { device: 'netkit-l3', wire: 'netkit' };
+	const meant = device === undefined ? byTier.device : (DEVICE_ALIASES[device] ?? device);
+	return {
+		device: known('device', DEVICES, meant),
+		forward: known('way of forwarding', FORWARDS, forward),
+		wire: known('wire', ['veth', 'netkit'] as const, wire ?? byTier.wire),
+	};
+}
+
+function known<T extends string>(what: string, words: readonly T[], word: string): T {
+	const found = words.find((one) => one === word);
+	if (found) return found;
+	throw new PathproofError(`"${word}" is no ${what} of a lab`, {
+		stage: 'usage',
+		hint: `use one of ${words.join(', ')}`,
+	});
+}

@@ -1,0 +1,53 @@
+/**
+ * What goes into a guest after its fork: `impl/` and the guest's side of this framework with all they import, types stripped, so
+ * that the guest need not; and the compiled BPF objects. Editing any of it never touches a kernel's snapshot.
+ */
+import { globSync, readFileSync } from 'node:fs';
+import { stripTypeScriptTypes } from 'node:module';
+import { dirname, join, normalize } from 'node:path';
+import { keyOf } from '../../kernels/cache.ts';
+
+export interface Payload {
+	/** by path relative to the repository */
+	files: Record<string, string | Uint8Array>;
+	/** stands for all of them */
+	key: string;
+}
+
+/** This package: where `impl/` and `bpf/` lie, also when a stranger's tests run. */
+export const HOME = join(import.meta.dirname, '../..');
+
+const ENTRIES = ['impl/**/*.ts', 'vmtests/support/guest/**/*.ts'];
+const NOT_IN_GUEST = ['**/*.test.ts', '**/commands.ts'];
+
+/** The modules of the guest and all that they import of this package, by path, as plain JavaScript. */
+export function packModules(home: string = HOME, entries: readonly string[] = ENTRIES): Record<string, string> {
+	const packed: Record<string, string> = {};
+	const waiting = globSync([...entries], { cwd: home, exclude: NOT_IN_GUEST });
+	for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
+		if (path in packed) continue;
+		const source = readFileSync(join(home, path), 'utf8');
+		const plain = path.endsWith('.ts') ? stripTypeScriptTypes(source) : source;
+		packed[path] = plain;
+		for (const imported of relativeImports(plain)) waiting.push(normalize(join(dirname(path), imported)));
+	}
+	return Object.fromEntries(Object.entries(packed).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** What a module without types imports by a relative path, statically or not. */
+export function relativeImports(source: string): string[] {
+	return Array.from(
+		source.matchAll(/\b(?:from|import)\s*\(?\s*(?<quote>['"])(?<path>\.{1,2}\/[^'"]+)\k<quote>/g),
+		({ groups }) => groups!.path!,
+	);
+}
+
+/** Modules and BPF objects in one, with a key that stands for their content. */
+export async function packPayload(objects: () => Promise<Record<string, Uint8Array>>): Promise<Payload> {
+	const files = { ...packModules(), ...(await objects()) };
+	const content = Object.entries(files).map(([path, data]) => [
+		path,
+		typeof data === 'string' ? data : Buffer.from(data).toString('base64'),
+	]);
+	return { files, key: keyOf('payload', content) };
+}
