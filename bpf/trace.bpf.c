@@ -54,6 +54,31 @@ int on_kfree_skb(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+static __always_inline void set_softirq(__u32 serving)
+{
+	__u32 key = 0, *here;
+
+	if (!tracing())
+		return;
+	here = bpf_map_lookup_elem(&softirq, &key);
+	if (here)
+		*here = serving;
+}
+
+SEC("raw_tp/softirq_entry")
+int on_softirq_entry(void *ctx)
+{
+	set_softirq(1);
+	return 0;
+}
+
+SEC("raw_tp/softirq_exit")
+int on_softirq_exit(void *ctx)
+{
+	set_softirq(0);
+	return 0;
+}
+
 /*
  * A function of the kernel, by fentry where that can be attached and else by kprobe: one of the two is loaded. The skb
  * is argument `skb_at`, the socket argument 0 where there is one.

@@ -56,11 +56,6 @@ struct xdp_buff {
 	struct xdp_rxq_info *rxq;
 };
 
-/* 6.2 (64701838bf05) to 6.14: the preempt count lies in here; before and after it is a per-CPU variable of its own */
-struct pcpu_hot {
-	int preempt_count;
-};
-
 /* since 5.17 (c504e5c2f964): kfree_skb says why */
 enum skb_drop_reason {
 	SKB_DROP_REASON_NOT_SPECIFIED,

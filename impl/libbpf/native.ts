@@ -68,6 +68,8 @@ export const native = {
 	ring_buffer__consume: lib.func('int ring_buffer__consume(void *ring)'),
 	ring_buffer__free: lib.func('void ring_buffer__free(void *ring)'),
 	setns: libc.func('int setns(int fd, int type)'),
+	if_nametoindex: libc.func('unsigned int if_nametoindex(const char *name)'),
+	inet_pton: libc.func('int inet_pton(int family, const char *text, _Out_ void *bytes)'),
 };
 
 /** Warnings and information; debug is thousands of lines for each object. */

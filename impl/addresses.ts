@@ -1,0 +1,38 @@
+/** Addresses as the BPF maps hold them, and those of this host. */
+import { createHash } from 'node:crypto';
+import { isIPv4, isIPv6 } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { DatapathError } from './errors.ts';
+import { native } from './libbpf/native.ts';
+
+const AF_INET6 = 10;
+
+/** 16 bytes; IPv4 is `::ffff:a.b.c.d`, so that one map holds both. */
+export function addressBytes(address: string): Buffer {
+	const bytes = Buffer.alloc(16);
+	if (!isIPv4(address) && !isIPv6(address)) {
+		throw new DatapathError(`${address} is no address`, {
+			hint: 'give it without a prefix length, e.g. 2001:db8:0:2::10',
+		});
+	}
+	native.inet_pton(AF_INET6, isIPv4(address) ? `::ffff:${address}` : address, bytes);
+	return bytes;
+}
+
+/** Every address of this netns, loopback included. */
+export function ownAddresses(): string[] {
+	return Object.values(networkInterfaces()).flatMap((of) => (of ?? []).map(({ address }) => address));
+}
+
+/** A locally administered MAC that stays the same for the same words: neighbours outlive a device made anew. */
+export function stableMac(...words: string[]): string {
+	const hash = createHash('sha256').update(words.join('\0')).digest('hex');
+	return ['02', ...(hash.match(/../g) ?? []).slice(0, 5)].join(':');
+}
+
+/** Its index in this thread's netns. */
+export function deviceIndex(name: string): number {
+	const index: number = native.if_nametoindex(name);
+	if (index) return index;
+	throw new DatapathError(`there is no device ${name}`, { hint: 'ip link' });
+}

@@ -1,0 +1,109 @@
+/** Where the programs of the datapath are attached, by the newest way that the kernel has; and how they are found again. */
+import { closeSync, existsSync, mkdirSync, readdirSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { deviceIndex } from '../addresses.ts';
+import {
+	attachClsact,
+	detachClsact,
+	detachLink,
+	getPinned,
+	hasLinkKind,
+	type LinkKind,
+	linkProgram,
+	pin,
+	type TcFilter,
+} from '../libbpf/attach.ts';
+
+/** All that outlives a process, in bpffs. */
+export const PIN_ROOT = '/sys/fs/bpf/pathproof';
+const ATTACHMENTS = join(PIN_ROOT, 'attachments');
+
+/** `from-container`: what a container sends, seen at its host end. `from-wire`: what an uplink receives. */
+export type HookPoint = 'from-container' | 'from-wire';
+export type AttachKind = 'netkit' | 'tcx' | 'clsact';
+
+interface Way {
+	kind: AttachKind;
+	/** null: no link, a filter that whoever may change the device can take away */
+	link: LinkKind | null;
+}
+
+const NETKIT: Way = { kind: 'netkit', link: 'netkit/peer' };
+/** 6.6 (e420bed02507): links before the qdisc, which nobody else can replace */
+const TCX: Way = { kind: 'tcx', link: 'tcx/ingress' };
+/** 4.5 (1f211a1b929c): all that 5.10 and 6.1 have */
+const CLSACT: Way = { kind: 'clsact', link: null };
+
+/** By the device's own hook and the point; the first that the kernel has is taken. */
+const WAYS: Record<'netkit' | 'tc', Record<HookPoint, Way[]>> = {
+	netkit: { 'from-container': [NETKIT], 'from-wire': [TCX] },
+	tc: { 'from-container': [TCX, CLSACT], 'from-wire': [TCX, CLSACT] },
+};
+
+/** Where our filter stands among others on a clsact qdisc: first. */
+const FILTER = { handle: 1, priority: 1 } as const;
+
+export interface Attachment {
+	program: string;
+	kind: AttachKind;
+	ifindex: number;
+	/** below PIN_ROOT; of a filter, which has no link, it is the program that is pinned */
+	pin: string;
+}
+
+/** Attaches once: a second call for the same program and device finds the first. */
+export function attach(
+	program: { name: string; fd: number },
+	device: string,
+	hook: 'netkit' | 'tc',
+	point: HookPoint,
+): Attachment {
+	const ifindex = deviceIndex(device);
+	const present = attachments().find((one) => one.program === program.name && one.ifindex === ifindex);
+	if (present) return present;
+	const ways = WAYS[hook][point];
+	const way = ways.find(({ link }) => link === null || hasLinkKind(program.fd, link)) ?? ways[0]!;
+	mkdirSync(ATTACHMENTS, { recursive: true });
+	// bpffs takes no dots in a name, and device names have them: hence the index
+	const path = join(ATTACHMENTS, `${program.name}@${ifindex}@${way.kind}`);
+	if (way.link === null) {
+		attachClsact(program.fd, filterOf(ifindex));
+		pin(program.fd, path);
+	} else {
+		const link = linkProgram(program.fd, ifindex, way.link);
+		pin(link, path);
+		closeSync(link);
+	}
+	return { program: program.name, kind: way.kind, ifindex, pin: path };
+}
+
+/** All that this datapath has attached on this host. */
+export function attachments(): Attachment[] {
+	if (!existsSync(ATTACHMENTS)) return [];
+	return readdirSync(ATTACHMENTS).map((name) => {
+		const [program = '', ifindex, kind] = name.split('@');
+		return { program, ifindex: Number(ifindex), kind: kind as AttachKind, pin: join(ATTACHMENTS, name) };
+	});
+}
+
+/** `deviceGone`: the device took its attachments along, and only the record is left. */
+export function detachOne({ kind, ifindex, pin: path }: Attachment, deviceGone = false): void {
+	if (!deviceGone) {
+		if (kind === 'clsact') detachClsact(filterOf(ifindex));
+		else withPinned(path, detachLink);
+	}
+	unlinkSync(path);
+}
+
+function withPinned(path: string, act: (fd: number) => void): void {
+	const fd = getPinned(path);
+	try {
+		act(fd);
+	} finally {
+		closeSync(fd);
+	}
+}
+
+function filterOf(ifindex: number): TcFilter {
+	return { ifindex, direction: 'ingress', ...FILTER };
+}

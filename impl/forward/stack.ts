@@ -1,0 +1,9 @@
+/** Through the host's IP stack: what everybody has, and what the other ways are measured against. */
+import { writeFileSync } from 'node:fs';
+
+/** The one mode that touches a sysctl of the host. Forwarding turns router advertisements off on the uplink. */
+const FORWARDING = ['net/ipv6/conf/all/forwarding', 'net/ipv4/ip_forward'] as const;
+
+export function enableForwarding(): void {
+	for (const name of FORWARDING) writeFileSync(`/proc/sys/${name}`, '1');
+}

@@ -1,0 +1,56 @@
+/**
+ * iproute2: many commands for one start of it, since starting it takes longer than all it does. node:child_process and not a
+ * library: this runs in small guests too, where each module to load is felt.
+ */
+import { spawn } from 'node:child_process';
+import { DatapathError } from '../errors.ts';
+
+/** What to type after `ip`, for commands that come on standard input. */
+export function ipBatchArgs(netns: string | null): string[] {
+	return [...(netns === null ? [] : ['-n', netns]), '-batch', '-'];
+}
+
+/** What to type after `ip` to have an answer as JSON. */
+export function ipJsonArgs(netns: string | null, command: readonly string[]): string[] {
+	return [...(netns === null ? [] : ['-n', netns]), '-json', ...command];
+}
+
+/** Runs the commands in order, each as one would type it after `ip`; stops at the first that fails. `null` is this netns. */
+export async function ipBatch(netns: string | null, commands: readonly string[]): Promise<void> {
+	if (commands.length) await run(ipBatchArgs(netns), `${commands.join('\n')}\n`);
+}
+
+/** The answer to one command, e.g. `['addr', 'show', 'dev', 'eth0']`. */
+export async function ipJson<T>(netns: string | null, command: readonly string[]): Promise<T[]> {
+	const answer = await run(ipJsonArgs(netns, command), '');
+	return answer.trim() ? (JSON.parse(answer) as T[]) : [];
+}
+
+async function run(args: readonly string[], input: string): Promise<string> {
+	const child = spawn('ip', args, { stdio: 'pipe' });
+	const said = { stdout: '', stderr: '' };
+	child.stdout.setEncoding('utf8').on('data', (text: string) => {
+		said.stdout += text;
+	});
+	child.stderr.setEncoding('utf8').on('data', (text: string) => {
+		said.stderr += text;
+	});
+	// it may have ended at the first command and read no further; what it said tells why
+	child.stdin.on('error', () => undefined);
+	child.stdin.end(input);
+	const status = await new Promise<number | null>((resolve, reject) => {
+		child.on('error', (cause) =>
+			reject(new DatapathError('ip cannot be run', { hint: 'apt-get install iproute2', cause })),
+		);
+		child.on('close', resolve);
+	});
+	if (status === 0) return said.stdout;
+	const failed = failedCommand(said.stderr, input);
+	throw new DatapathError(`ip ${args.join(' ')}${failed ? `: "${failed}"` : ''} failed`, { log: said.stderr });
+}
+
+/** `Command failed -:3` is all that a batch says of where it stopped. */
+export function failedCommand(stderr: string, input: string): string | null {
+	const line = /Command failed -:(\d+)/.exec(stderr)?.[1];
+	return line ? (input.split('\n')[Number(line) - 1] ?? null) : null;
+}

@@ -1,0 +1,109 @@
+/** Every tc, netkit and XDP program of this guest, ours or a stranger's: traced at its end, named with how it is attached. */
+import { closeSync } from 'node:fs';
+import { ATTACH_TYPE, attachTracing } from '../../../impl/libbpf/attach.ts';
+import {
+	type DeviceLink,
+	deviceLinks,
+	type ProgramInfo,
+	packetPrograms,
+	programById,
+} from '../../../impl/libbpf/enumerate.ts';
+import type { BpfMap } from '../../../impl/libbpf/map.ts';
+import { BpfObject } from '../../../impl/libbpf/object.ts';
+import { bpfObjectPath } from '../../../impl/objects.ts';
+import type { ProgramRun } from '../hops.ts';
+
+/** As many as trace_program.bpf.c has. */
+const SLOTS = 8;
+/** struct target { __u32 program, is_xdp; } */
+const TARGET_SIZE = 8;
+
+const known = new Map<number, ProgramInfo>();
+
+/** What a program of this name cannot be asked, and why. */
+export interface Untraced {
+	program: ProgramInfo;
+	why: string;
+}
+const untraced = new Map<number, Untraced>();
+
+/** Watches the end of every program that is not watched yet. */
+export function tracePrograms(maps: readonly BpfMap[]): void {
+	const fresh = packetPrograms().filter(({ id }) => !known.has(id));
+	for (const program of fresh) known.set(program.id, program);
+	const traceable = fresh.filter((program) => {
+		if (!program.hasBtf) untraced.set(program.id, { program, why: 'it was loaded without BTF' });
+		return program.hasBtf;
+	});
+	for (let at = 0; at < traceable.length; at += SLOTS) traceSome(traceable.slice(at, at + SLOTS), maps);
+}
+
+/** All at once, since each load reads the kernel's BTF; one by one where one of them cannot be traced. */
+function traceSome(programs: ProgramInfo[], maps: readonly BpfMap[]): void {
+	try {
+		traceTogether(programs, maps);
+	} catch (error) {
+		const [only] = programs;
+		if (programs.length > 1) for (const program of programs) traceSome([program], maps);
+		else if (only) untraced.set(only.id, { program: only, why: String(error) });
+	}
+}
+
+function traceTogether(programs: ProgramInfo[], maps: readonly BpfMap[]): void {
+	const slots = programs.map((program, index) => ({ program, slot: `slot_${index}`, fd: programById(program.id) }));
+	const targets = Buffer.alloc(SLOTS * TARGET_SIZE);
+	programs.forEach(({ id, type }, index) => {
+		targets.writeUInt32LE(id, index * TARGET_SIZE);
+		targets.writeUInt32LE(type === 'xdp' ? 1 : 0, index * TARGET_SIZE + 4);
+	});
+	try {
+		using object = BpfObject.open(bpfObjectPath('trace_program'))
+			.loadOnly(slots.map(({ slot }) => slot))
+			.setData('.rodata', targets);
+		for (const map of maps) object.shareMap(map);
+		for (const { slot, fd, program } of slots) object.traceProgram(slot, fd, program.name);
+		object.load();
+		for (const { slot, program } of slots) attachTracing(object.programFd(slot), `fexit of ${program.name}`);
+	} finally {
+		for (const { fd } of slots) closeSync(fd);
+	}
+}
+
+/** Those that run unseen. */
+export function untracedPrograms(): Untraced[] {
+	return [...untraced.values()];
+}
+
+/** By attach type: a packet on its way into the device's netns, or out of it. What netkit runs is past the pair already. */
+const DIRECTION: Record<number, ProgramRun['direction']> = {
+	[ATTACH_TYPE['tcx/ingress']]: 'ingress',
+	[ATTACH_TYPE['tcx/egress']]: 'egress',
+	[ATTACH_TYPE['netkit/peer']]: 'ingress',
+	[ATTACH_TYPE['netkit/primary']]: 'ingress',
+};
+
+/** TC_ACT_*, TCX_* and NETKIT_* (linux/pkt_cls.h, linux/bpf.h); -1 leaves it to the next program, filter or policy. */
+const TC_VERDICTS: Record<number, string> = { [-1]: 'next', 0: 'pass', 2: 'drop', 7: 'redirect' };
+/** enum xdp_action */
+const XDP_VERDICTS: Record<number, string> = { 0: 'aborted', 1: 'drop', 2: 'pass', 3: 'tx', 4: 'redirect' };
+
+/** Answers how to say what a program did, with the links as they are now. */
+export function programRuns(): (id: number, ifindex: number, result: number, ingress: boolean) => ProgramRun {
+	const links = Map.groupBy(deviceLinks(), ({ program }) => program);
+	return (id, ifindex, result, ingress) => {
+		const program = known.get(id);
+		const link = linkOf(links.get(id) ?? [], ifindex);
+		const isXdp = program?.type === 'xdp';
+		return {
+			name: program?.name || null,
+			attach: link?.type ?? (isXdp ? 'xdp' : 'clsact'),
+			direction: (link && DIRECTION[link.attachType]) ?? (ingress ? 'ingress' : 'egress'),
+			verdict: (isXdp ? XDP_VERDICTS : TC_VERDICTS)[result] ?? String(result),
+		};
+	};
+}
+
+/** A netkit link hangs on the primary, while its program may see the other end. */
+function linkOf(links: DeviceLink[], ifindex: number): DeviceLink | undefined {
+	return links.find((link) => link.ifindex === ifindex) ?? links.find(({ type }) => type === 'netkit') ?? links[0];
+}

@@ -1,0 +1,89 @@
+/**
+ * Where the tracer looks: which place of a packet's way each hook of bpf/trace.bpf.c is. A row per hook, never per kernel; its
+ * index is its number in `enum hook` (bpf/include/trace.h).
+ */
+import type { HopKind } from '../hops.ts';
+
+export interface Hook {
+	/** tracepoint or function of the kernel, as it is spelt there */
+	symbol: string;
+	kind: HopKind;
+	/** `raw_tp`: the tracepoint's arguments as they are. `function`: fentry, and kprobe where that cannot be attached. */
+	way: 'raw_tp' | 'function' | 'fexit';
+	why: string;
+}
+
+export const HOOKS: readonly Hook[] = [
+	{
+		symbol: 'net_dev_start_xmit',
+		kind: 'xmit',
+		way: 'raw_tp',
+		why: 'just before ndo_start_xmit, after the qdisc, with the device that sends (3.15, 20567661a1c2)',
+	},
+	{
+		symbol: 'netif_receive_skb',
+		kind: 'receive',
+		way: 'raw_tp',
+		why: 'the top of __netif_receive_skb_core, of which every build keeps only a .constprop copy that fentry cannot name',
+	},
+	{
+		symbol: 'kfree_skb',
+		kind: 'drop',
+		way: 'raw_tp',
+		why: 'says where, and from 5.17 (c504e5c2f964) why; consume_skb, its twin for packets that have arrived, is another',
+	},
+	{
+		symbol: 'bpf_prog',
+		kind: 'program',
+		way: 'fexit',
+		why: 'tcx_run, sch_handle_ingress and the netkit loop are inlined everywhere: the program itself is what can be seen',
+	},
+	{
+		symbol: 'enqueue_to_backlog',
+		kind: 'backlog',
+		way: 'function',
+		why: 'the only way into a per-CPU backlog, whoever calls: netif_rx, dev_forward_skb, RPS',
+	},
+	{
+		symbol: 'skb_do_redirect',
+		kind: 'redirect',
+		way: 'function',
+		why: 'what a program without BTF cannot tell; __bpf_redirect_neigh is inlined, this is not',
+	},
+	{
+		symbol: 'ip6_rcv_core',
+		kind: 'ip6 receive',
+		way: 'function',
+		why: 'where an IPv6 stack takes a packet, list or single; ipv6_rcv alone misses lists',
+	},
+	{ symbol: 'ip_rcv_core', kind: 'ip receive', way: 'function', why: 'its IPv4 twin' },
+	{ symbol: 'ip6_forward', kind: 'ip6 forward', way: 'function', why: 'the route says: not here' },
+	{ symbol: 'ip_forward', kind: 'ip forward', way: 'function', why: 'its IPv4 twin' },
+	{
+		symbol: '__udp_enqueue_schedule_skb',
+		kind: 'udp deliver',
+		way: 'function',
+		why: 'a socket was found and takes it, both families; __udp6_lib_rcv is gone in 7.1 and says nothing of the socket',
+	},
+	{
+		symbol: 'tcp_v6_do_rcv',
+		kind: 'tcp deliver',
+		way: 'function',
+		why: 'a socket was found; tcp_v6_rcv is called for no socket as well',
+	},
+	{ symbol: 'tcp_v4_do_rcv', kind: 'tcp deliver', way: 'function', why: 'its IPv4 twin' },
+	{
+		symbol: 'tcp_child_process',
+		kind: 'tcp deliver',
+		way: 'function',
+		why: 'the last ACK of a handshake goes to the new socket without tcp_v6_do_rcv',
+	},
+	{
+		symbol: 'tcp_timewait_state_process',
+		kind: 'tcp deliver',
+		way: 'function',
+		why: 'a TIME_WAIT socket has no receive function of its own',
+	},
+	{ symbol: 'icmpv6_rcv', kind: 'icmp deliver', way: 'function', why: "the kernel's own ICMPv6 is the receiver" },
+	{ symbol: 'icmp_rcv', kind: 'icmp deliver', way: 'function', why: 'its IPv4 twin' },
+];
