@@ -52,4 +52,6 @@ export interface Kernel {
 	digest: string;
 	/** for a build tree: its path, as given to `virtme-run --kdir` */
 	kdir?: string;
+	/** for what is no package of Debian's: what to give getKernel() to find it again, `/src/linux` or `/boot/vmlinuz-…:/lib/modules/…` */
+	selector?: string;
 }

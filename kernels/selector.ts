@@ -36,8 +36,10 @@ const OPERATORS = {
 };
 type Operator = keyof typeof OPERATORS;
 
+const IS_SERIES = /^\d+\.\d+$/;
+
 /** How far a word may be from a known one to be taken for a slip of it. */
-const SLIP = 3;
+const SLIP = 2;
 
 /** Throws stage `usage` for what is no selector at all. */
 export function parseSelector(selector: string): Term[] {
@@ -137,11 +139,25 @@ function once(kernels: CatalogueEntry[]): CatalogueEntry[] {
 }
 
 function unknown(text: string, what: string, names: readonly string[]): PathproofError {
-	const nearest = names.length > 0 ? closest(text, [...new Set(names)]) : '';
-	const series = [...new Set(names.filter((name) => /^\d+\.\d+$/.test(name)))].sort(compareUpstream);
-	const meant = nearest && distance(text, nearest) <= SLIP ? `did you mean ${nearest}? ` : '';
-	return new PathproofError(`${what}: ${text}`, {
-		stage: 'usage',
-		hint: `${meant}${series.length > 0 ? `The series are ${series.join(' ')}; ` : ''}a selector is 6.12, 6.12.95, >=6.6, default, all, every, a comma list of those, a path to a build tree (./linux), or VMLINUZ:MODULES`,
-	});
+	const series = [...new Set(names.filter((name) => IS_SERIES.test(name)))].sort(compareUpstream);
+	const meant = nearest(text, names);
+	const hint = [
+		meant && `did you mean ${meant}?`,
+		series.length > 0 && `The series are ${series.join(' ')};`,
+		'a selector is 6.12, 6.12.95, >=6.6, default, all, every, a comma list of those, a path to a build tree (./linux), or VMLINUZ:MODULES',
+	];
+	return new PathproofError(`${what}: ${text}`, { stage: 'usage', hint: hint.filter(Boolean).join(' ') });
+}
+
+/** Of words the one that looks most alike; of versions the one just before, or the first: who asks for 6.12.97 is served by 6.12.96. */
+function nearest(text: string, names: readonly string[]): string | null {
+	const version = /\d+\.\d+(?:\.\d+)?/.exec(text)?.[0];
+	if (!version) {
+		const alike = closest(text, [...WORDS]);
+		return distance(text, alike) <= SLIP ? alike : null;
+	}
+	const sameKind = names
+		.filter((name) => IS_SERIES.test(name) === IS_SERIES.test(version) && /^\d/.test(name))
+		.sort(compareUpstream);
+	return sameKind.findLast((name) => compareUpstream(name, version) <= 0) ?? sameKind[0] ?? null;
 }

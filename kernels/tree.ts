@@ -44,7 +44,15 @@ export async function kernelFromTree(path: string): Promise<Kernel> {
 	const modules = treeModules(kdir);
 	const modulesRoot = modules.length > 0 ? await linkModules(kdir, release, modules) : null;
 	const tier = tierOf(modulesRoot !== null, join(kdir, '.config'));
-	return { ...custom(kdir, release), tier, vmlinuz, modulesRoot, digest: digestOf(vmlinuz, modules), kdir };
+	return {
+		...custom(kdir, release),
+		tier,
+		vmlinuz,
+		modulesRoot,
+		digest: digestOf(vmlinuz, modules),
+		kdir,
+		selector: kdir,
+	};
 }
 
 /**
@@ -66,7 +74,8 @@ export async function kernelFromFiles(image: string, modules: string): Promise<K
 	const modulesRoot = found ? await linkDirectory(found, release) : null;
 	const config = join(dirname(vmlinuz), basename(vmlinuz).replace('vmlinuz', 'config'));
 	const tier = tierOf(modulesRoot !== null, config);
-	return { ...custom(vmlinuz, release), tier, vmlinuz, modulesRoot, digest: digestOf(vmlinuz, files) };
+	const selector = `${vmlinuz}:${modules && expand(modules)}`;
+	return { ...custom(vmlinuz, release), tier, vmlinuz, modulesRoot, digest: digestOf(vmlinuz, files), selector };
 }
 
 /** What `uname -r` will say, from the header of a bzImage (Documentation/arch/x86/boot.rst, kernel_version); null where there is none. */
