@@ -14,7 +14,9 @@ import { agentFiles, digest, moduleEntries, readBusybox } from './initramfs-cont
 import type { Kernel } from './kernel.ts';
 import type { AgentPort } from './machine.ts';
 import { type ModuleIndex, moduleClosure, moduleIndex } from './modules.ts';
+import type { Progress } from './progress.ts';
 import { guestRoot, type RootStyle } from './root.ts';
+import { compareUpstream } from './versions.ts';
 
 /** One row of `fixtures/guest-modules.json`. */
 export interface DeclaredModule {
@@ -26,8 +28,10 @@ export interface DeclaredModule {
 	/** e.g. `numdummies=0` */
 	parameters?: string;
 	why: string;
-	/** on which kernels it may be absent, and why: its absence is then no error, and features tell the tests */
-	absent?: string;
+	/** the series from which on Debian builds it in: asked where the packages bring no modules.builtin (7.2 on) */
+	builtin?: string;
+	/** the series without it, on Debian's kernels: its absence there is no error, and features tell the tests */
+	absent?: { before?: string; from?: string; why: string };
 }
 
 export interface InitramfsPlan {
@@ -45,34 +49,56 @@ export interface InitramfsPlan {
 
 /** What a kernel's initramfs holds. `index` is null where nobody can say: an image-only kernel. */
 export function initramfsPlan(
-	{ tier, flavour }: Pick<Kernel, 'tier' | 'flavour'>,
+	kernel: Pick<Kernel, 'series' | 'flavour'>,
 	index: ModuleIndex | null,
 	modules: readonly DeclaredModule[] = declared,
 ): InitramfsPlan {
 	// virtio_pci and virtio_console are built into every image-only kernel of Debian's (6.19 to 7.1): tried by booting them.
 	if (!index)
 		return { root: 'ram', agentPort: 'virtio-serial', insert: [], parameters: {}, available: [], missing: [] };
-	const has = (...names: string[]) => moduleClosure(index, names).missing.length === 0;
-	const root = has('virtio_pci', 'virtio_blk', 'erofs', 'overlay') ? 'disk' : 'ram';
-	const agentPort = has('virtio_pci', 'virtio_console') ? 'virtio-serial' : 'isa-serial';
-	const names = modules.filter(({ insert }) => insert).map(({ name }) => name);
-	const insert = moduleClosure(index, names);
-	const all = moduleClosure(index, [...names, ...modules.map(({ name }) => name)]);
-	const excused = new Set(modules.filter(({ absent }) => absent).map(({ name }) => name));
+	const lacking = new Set(
+		moduleClosure(
+			index,
+			modules.map(({ name }) => name),
+		).missing,
+	);
+	if (index.builtin.size === 0) for (const row of modules) if (since(row.builtin, kernel)) lacking.delete(row.name);
+	const has = (...names: string[]) => names.every((name) => !lacking.has(name));
+	const there = modules.filter(({ name }) => !lacking.has(name));
+	const insert = moduleClosure(
+		index,
+		there.filter((row) => row.insert).map(({ name }) => name),
+	).files;
+	const all = moduleClosure(
+		index,
+		there.map(({ name }) => name),
+	).files;
 	return {
-		root,
-		agentPort,
-		insert: insert.files,
+		root: has('virtio_pci', 'virtio_blk', 'erofs', 'overlay') ? 'disk' : 'ram',
+		agentPort: has('virtio_pci', 'virtio_console') ? 'virtio-serial' : 'isa-serial',
+		insert,
 		parameters: Object.fromEntries(
-			modules.flatMap(({ name, parameters }) => {
+			there.flatMap(({ name, parameters }) => {
 				const path = index.files.get(name);
 				return path && parameters ? [[path, parameters]] : [];
 			}),
 		),
-		available: all.files.filter((path) => !insert.files.includes(path)),
-		// A build tree has what its owner chose: what it lacks, its features say.
-		missing: tier === 'full' && flavour !== 'custom' ? all.missing.filter((name) => !excused.has(name)) : [],
+		available: all.filter((path) => !insert.includes(path)),
+		missing: modules.filter((row) => lacking.has(row.name) && !excused(row, kernel)).map(({ name }) => name),
 	};
+}
+
+function excused({ absent }: DeclaredModule, kernel: Pick<Kernel, 'series' | 'flavour'>): boolean {
+	// A build tree has what its owner chose: what it lacks, its features say.
+	if (kernel.flavour === 'custom') return true;
+	return (
+		absent !== undefined &&
+		(since(absent.from, kernel) || (absent.before !== undefined && !since(absent.before, kernel)))
+	);
+}
+
+function since(series: string | undefined, kernel: Pick<Kernel, 'series'>): boolean {
+	return series !== undefined && compareUpstream(kernel.series, series) >= 0;
 }
 
 /** What the initramfs's init calls; Debian's busybox finds its own applets by these names only. */
@@ -111,7 +137,7 @@ export interface GuestFiles {
 }
 
 /** Makes what a guest of this kernel boots from. The entries are held until this process ends. */
-export async function guestFiles(kernel: Kernel, progress?: (line: string) => void): Promise<GuestFiles> {
+export async function guestFiles(kernel: Kernel, progress?: Progress): Promise<GuestFiles> {
 	const plan = initramfsPlan(kernel, moduleIndex(kernel));
 	const root = await guestRoot(plan.root, progress);
 	const { dir } = await initramfs(kernel, root);

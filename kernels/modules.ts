@@ -1,5 +1,5 @@
 /** Which files a list of kernel modules comes down to, from what depmod and the kernel's build wrote beside them. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Kernel } from './kernel.ts';
 
@@ -8,6 +8,7 @@ export interface ModuleIndex {
 	files: Map<string, string>;
 	/** the names that a module directly or indirectly needs */
 	needs: Map<string, string[]>;
+	/** empty where the packages do not say: modules.builtin is in none of them from 7.2 on */
 	builtin: Set<string>;
 }
 
@@ -55,7 +56,8 @@ export function moduleIndex(kernel: Kernel): ModuleIndex | null {
 }
 
 function read(folder: string, name: string): string {
-	return readFileSync(join(folder, name), 'utf8');
+	const path = join(folder, name);
+	return existsSync(path) ? readFileSync(path, 'utf8') : '';
 }
 
 export function modulesFolder({ modulesRoot, release }: Kernel): string | null {

@@ -2,7 +2,7 @@
  * The guest's root: Debian trixie from a list of packages, and Node with the agent's libraries below `/pathproof`. The same for
  * every kernel. The agent itself comes with the initramfs, so that editing it does not remake this.
  */
-import { cp, mkdir, readFile, rm } from 'node:fs/promises';
+import { cp, mkdir, readFile, rm, stat } from 'node:fs/promises';
 import { findPackageJSON } from 'node:module';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
@@ -10,7 +10,9 @@ import packages from '../fixtures/guest-packages.json' with { type: 'json' };
 import { type Entry, entry, keyOf } from './cache.ts';
 import { treeEntries, writeCpio } from './cpio.ts';
 import { debianMirrors } from './debian.ts';
+import { formatBytes } from './disk.ts';
 import { PathproofError } from './errors.ts';
+import { type Progress, progress as terminal } from './progress.ts';
 
 /** Where a guest keeps its root: on a read-only disk (`DIR/root.erofs`), or in RAM, unpacked from `DIR/root.cpio`. */
 export type RootStyle = 'disk' | 'ram';
@@ -34,7 +36,7 @@ const LIBRARIES = ['birpc', 'msgpackr', 'koffi', KOFFI_BINARY];
 const BALLAST = /\/(vendor|doc|dist\/test\.js|musl_\w+)$|\.(map|cc|hh|inc|S|asm|md)$/;
 
 /** Throws stage `fetch` where the mirror does not answer, `setup` where a tool is missing. */
-export async function guestRoot(style: RootStyle, progress: (line: string) => void = () => {}): Promise<Entry> {
+export async function guestRoot(style: RootStyle, progress: Progress = terminal): Promise<Entry> {
 	const list = packages.filter((row) => style === 'disk' || row.ram);
 	const names = list.map(({ name }) => name).sort();
 	const versions = await Promise.all(
@@ -45,15 +47,23 @@ export async function guestRoot(style: RootStyle, progress: (line: string) => vo
 		'root',
 		keyOf(RECIPE, style, SUITE, EPOCH, names, LEFT_OUT, versions),
 		async (dir) => {
-			progress(`${what}: Debian ${SUITE} with ${names.length} packages`);
+			const task = progress.start(what);
 			const tree = join(dir, 'tree');
 			await mkdir(tree);
-			await unpackDebian(names, dir, tree);
-			await addNode(join(tree, 'pathproof'));
-			progress(`${what}: packing`);
-			if (style === 'disk') await run('mkfs.erofs', packArguments(join(dir, 'root.erofs'), tree));
-			else writeCpio(join(dir, 'root.cpio'), treeEntries(tree));
-			await rm(tree, { recursive: true });
+			try {
+				task.note(`Debian ${SUITE} with ${names.length} packages`);
+				await unpackDebian(names, dir, tree);
+				await addNode(join(tree, 'pathproof'));
+				task.note('packing');
+				const image = join(dir, style === 'disk' ? 'root.erofs' : 'root.cpio');
+				if (style === 'disk') await run('mkfs.erofs', packArguments(image, tree));
+				else writeCpio(image, treeEntries(tree));
+				await rm(tree, { recursive: true });
+				task.done(formatBytes((await stat(image)).size));
+			} catch (error) {
+				task.done('failed');
+				throw error;
+			}
 		},
 		{ what, meta: { packages: names, npm: versions } },
 	);
