@@ -53,10 +53,11 @@ function makeNodeRun() {
 	if (process.getuid() !== 0 && spawnSync('sudo', ['-V']).error) fail(mend);
 	const sudo = process.getuid() === 0 ? [] : ['sudo', ...(process.stdin.isTTY ? [] : ['-n']), 'env'];
 	const quiet = ['-qq', '-o=Dpkg::Use-Pty=0', '-o=DPkg::Lock::Timeout=300'];
-	const apt = (...args) => run('env', ...sudo, 'DEBIAN_FRONTEND=noninteractive', 'apt-get', ...quiet, ...args);
+	const apt = [...sudo, 'DEBIAN_FRONTEND=noninteractive', 'apt-get', ...quiet];
 	console.error('pathproof: installing libatomic1, which the pinned Node needs');
-	if (apt('update') !== 0 || apt('install', '--yes', '--no-install-recommends', 'libatomic1') !== 0) {
-		fail(mend);
+	for (const args of [['update'], ['install', '--yes', '--no-install-recommends', 'libatomic1']]) {
+		const said = spawnSync('env', [...apt, ...args], { stdio: ['inherit', 'pipe', 'pipe'], encoding: 'utf8' });
+		if (said.status !== 0) fail(`${said.stdout}${said.stderr}${mend}`);
 	}
 }
 

@@ -166,13 +166,13 @@ export const SYSTEMS: System[] = [
 		],
 		tried: 'installed on a bare machine',
 	},
-	{ id: 'debian', codename: 'trixie', name: 'Debian 13 (trixie)', tried: 'resolved by apt' },
+	{ id: 'debian', codename: 'trixie', name: 'Debian 13 (trixie)', tried: 'installed on a bare machine' },
 	{
 		id: 'debian',
 		codename: 'forky',
 		name: 'Debian 14 (forky)',
 		packages: { clang: 'clang' },
-		tried: 'package names only',
+		tried: 'resolved by apt',
 	},
 	{
 		id: 'ubuntu',
@@ -190,7 +190,7 @@ export const SYSTEMS: System[] = [
 			'its QEMU is 9.2, which has not been measured to be sound: upgrade to Ubuntu 25.10 or later, or run pathproof in a Debian 12 or 13 container',
 		tried: 'refused by its package versions',
 	},
-	{ id: 'ubuntu', codename: 'questing', name: 'Ubuntu 25.10 (questing)', tried: 'package names only' },
-	{ id: 'ubuntu', codename: 'resolute', name: 'Ubuntu 26.04 (resolute)', tried: 'package names only' },
-	{ id: 'ubuntu', codename: 'stonking', name: 'Ubuntu 26.10 (stonking)', tried: 'package names only' },
+	{ id: 'ubuntu', codename: 'questing', name: 'Ubuntu 25.10 (questing)', tried: 'resolved by apt' },
+	{ id: 'ubuntu', codename: 'resolute', name: 'Ubuntu 26.04 (resolute)', tried: 'resolved by apt' },
+	{ id: 'ubuntu', codename: 'stonking', name: 'Ubuntu 26.10 (stonking)', tried: 'resolved by apt' },
 ];
