@@ -2,7 +2,7 @@
  * Advisory locks between processes: flock(2), which the kernel releases however its owner ends, kill -9 included.
  * Node has no call for it, hence libc through koffi. Files that Node opens are close-on-exec, so no child keeps a lock alive.
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import koffi from 'koffi';
 import { PathproofError } from './errors.ts';
@@ -96,13 +96,15 @@ export function owners(path: string): number[] {
 }
 
 function open(path: string, create: boolean): number {
-	if (!create) return openSync(path, constants.O_RDONLY);
+	// O_RDWR, because NFS gives an exclusive lock only to a writer; where that cannot be, a reader's descriptor does.
+	const flags = create ? constants.O_RDWR | constants.O_CREAT : constants.O_RDONLY;
 	try {
-		// O_RDWR, because NFS gives an exclusive lock only to a writer.
-		return openSync(path, constants.O_RDWR | constants.O_CREAT, 0o644);
+		return openSync(path, flags, 0o644);
 	} catch (error) {
-		if (!['EISDIR', 'EROFS', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-		return openSync(path, constants.O_RDONLY);
+		const { code = '' } = error as NodeJS.ErrnoException;
+		if (create && existsSync(path) && ['EISDIR', 'EROFS', 'EACCES'].includes(code))
+			return openSync(path, constants.O_RDONLY);
+		throw error;
 	}
 }
 

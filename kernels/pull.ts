@@ -20,7 +20,7 @@ const KIND = 'kernel';
 /** A part of a download that nobody went on with for so long is given up. */
 const PART_AGE_MS = 30 * 24 * 3600 * 1000;
 
-/** The cache entries of kernels that this process uses, by key: held to its end, so that none goes while a VM runs it. */
+/** The cache entries of kernels that this process uses, by directory: held to its end, so that none goes while a VM runs it. */
 const held = new Map<string, Entry>();
 
 /**
@@ -62,11 +62,12 @@ export function isCached(kernel: CatalogueEntry): boolean {
  */
 export async function pullKernel(kernel: CatalogueEntry, progress: Progress = terminal): Promise<Kernel> {
 	const key = digestOf(kernel);
-	const here = held.get(key) ?? find(KIND, key) ?? (await fetchKernel(kernel, key, progress));
+	const name = join(cacheDir(), KIND, key);
+	const here = held.get(name) ?? find(KIND, key) ?? (await fetchKernel(kernel, key, progress));
 	// Two calls at a time may both have found it: one hold is enough.
-	if (held.has(key) && held.get(key) !== here) here.release();
-	else held.set(key, here);
-	return toKernel(kernel, key, held.get(key)!.dir);
+	if (held.has(name) && held.get(name) !== here) here.release();
+	else held.set(name, here);
+	return toKernel(kernel, key, here.dir);
 }
 
 function fetchKernel(kernel: CatalogueEntry, key: string, progress: Progress): Promise<Entry> {
