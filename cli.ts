@@ -21,6 +21,26 @@ const COMMANDS: CommandRow[] = [
 		summary: 'what this machine has and lacks, each lack with the command that mends it',
 		load: () => import('./ci/doctor.ts'),
 	},
+	{
+		name: 'tour',
+		summary: 'boot a kernel, build labs, send real traffic, show the paths it took',
+		load: () => import('./vmtests/support/tour/command.ts'),
+	},
+	{
+		name: 'trace',
+		summary: 'one stimulus, and the path it took',
+		load: () => import('./vmtests/support/trace-command.ts'),
+	},
+	{
+		name: 'bench',
+		summary: 'how long a cold boot and a restored fork take',
+		load: () => import('./vmtests/support/bench-command.ts'),
+	},
+	{
+		name: 'shell',
+		summary: "a shell in a forked VM, with a lab up; --from resumes a failed test's",
+		load: () => import('./vmtests/support/shell.ts'),
+	},
 ];
 
 /** Exit codes: 0 it holds, 1 a test or budget failed (or pathproof itself has a bug), 2 the call is wrong, 69 the machine or a VM failed. */

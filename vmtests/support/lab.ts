@@ -69,8 +69,10 @@ export class Lab {
 		this.peer = node('peer');
 	}
 
+	// Properties, not methods: a test takes a lab apart, `const { web, peer, detach } = await lab()`.
+
 	/** The way of every packet that matches while `act` runs, whoever sends it. */
-	async trace(filter: PacketFilter, act: () => Promise<unknown>): Promise<Trace> {
+	readonly trace = async (filter: PacketFilter, act: () => Promise<unknown>): Promise<Trace> => {
 		await this.#tracer.startTrace(filter);
 		try {
 			await act();
@@ -80,18 +82,18 @@ export class Lab {
 		}
 		const { packets, symbols, untraced } = await this.#tracer.stopTrace();
 		return new Trace(packets, symbols, untraced);
-	}
+	};
 
-	/** Takes a program of the datapath from all devices: what does not need it goes on without. */
-	async detach(program: string): Promise<void> {
+	/** Takes a program from all its devices: what does not need it goes on without. */
+	readonly detach = async (program: string): Promise<void> => {
 		await this.#lab.detachProgram(program);
-	}
+	};
 
 	/**
 	 * Loads somebody else's program and attaches it where packets pass, by the newest way that the kernel has: netkit, TCX or clsact.
 	 * `path` is a `.bpf.c`, compiled on the host, or a built `.bpf.o`.
 	 */
-	async load(path: string, { device, program }: Attachment): Promise<void> {
+	readonly load = async (path: string, { device, program }: Attachment): Promise<void> => {
 		const point = device === 'web' ? 'from-container' : 'from-wire';
 		const hook = device === 'web' && this.state.options.device.startsWith('netkit') ? 'netkit' : 'tc';
 		const object = `/run/pathproof/${keyOf(path).slice(0, 8)}.bpf.o`;
@@ -99,11 +101,11 @@ export class Lab {
 		await this.vm
 			.use<typeof import('./guest/load.ts')>(GUEST.load)
 			.loadProgram(object, { device, hook, point, program });
-	}
+	};
 }
 
 export interface LabMaker {
-	forks: Forks;
+	forks: Pick<Forks, 'take'>;
 	pool: PoolClient;
 	kernel: ProvidedKernel;
 }

@@ -57,6 +57,27 @@ export const traceDocument = z
 	})
 	.describe('pathproof trace --json, and each trace of pathproof tour --json');
 
+const lab = { device: z.enum(DEVICES), forward: z.enum(FORWARDS) };
+
+export const tourDocument = traceDocument
+	.extend({
+		traces: z.array(traceDocument).describe('one for each lab; the first is the document itself'),
+		traffic: z
+			.array(
+				z.strictObject({
+					...lab,
+					ping: z.strictObject({ sent: count, received: count, averageMs: milliseconds }),
+					curl: z.strictObject({ status: count, bytes: count, ms: milliseconds }),
+					iperf3: z.strictObject({ bytes: count, seconds: z.number(), retransmits: count }),
+				}),
+			)
+			.describe('what the programs said, once for each lab'),
+		lacking: z
+			.array(z.strictObject({ device: lab.device, why: z.string() }))
+			.describe('devices that this kernel does not have'),
+	})
+	.describe('pathproof tour --json');
+
 export const bootDocument = z
 	.strictObject({
 		schema: version,
@@ -80,9 +101,10 @@ export const bootDocument = z
 	.describe('pathproof bench boot --json');
 
 /** By the stem of its file in `fixtures/schemas`. */
-export const DOCUMENTS = { trace: traceDocument, boot: bootDocument } as const;
+export const DOCUMENTS = { trace: traceDocument, tour: tourDocument, boot: bootDocument } as const;
 
 export type TraceDocument = z.infer<typeof traceDocument>;
+export type TourDocument = z.infer<typeof tourDocument>;
 export type BootDocument = z.infer<typeof bootDocument>;
 
 /** The text of `fixtures/schemas/NAME.json`. */
