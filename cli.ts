@@ -22,9 +22,29 @@ const COMMANDS: CommandRow[] = [
 		load: () => import('./ci/doctor.ts'),
 	},
 	{
+		name: 'kernels',
+		summary: 'the kernels that can be had: list, fetch, pin',
+		load: () => import('./kernels/commands.ts'),
+	},
+	{
+		name: 'kernels',
+		summary: 'the kernels that can be had: list, fetch, pin',
+		load: () => import('./kernels/commands.ts'),
+	},
+	{
 		name: 'tour',
 		summary: 'boot a kernel, build labs, send real traffic, show the paths it took',
 		load: () => import('./vmtests/support/tour/command.ts'),
+	},
+	{
+		name: 'test',
+		summary: "the suites, on the kernels of a selector; takes vitest's own arguments",
+		load: () => import('./vmtests/support/commands.ts'),
+	},
+	{
+		name: 'shell',
+		summary: "a shell in a forked VM, with a lab up; --from resumes a failed test's",
+		load: () => import('./vmtests/support/shell.ts'),
 	},
 	{
 		name: 'trace',
@@ -35,11 +55,6 @@ const COMMANDS: CommandRow[] = [
 		name: 'bench',
 		summary: 'how long a cold boot and a restored fork take',
 		load: () => import('./vmtests/support/bench-command.ts'),
-	},
-	{
-		name: 'shell',
-		summary: "a shell in a forked VM, with a lab up; --from resumes a failed test's",
-		load: () => import('./vmtests/support/shell.ts'),
 	},
 ];
 
