@@ -13,8 +13,8 @@ interface Room {
 const ROOMS: Record<string, Room> = {
 	bpf: { folders: [], without: ['vitest', 'pathproof'] },
 	fixtures: { folders: [], without: ['vitest', 'pathproof'] },
-	// What a guest's root is made of: its packages in `fixtures/`, its Node in the lock.
-	kernels: { folders: ['fixtures', 'package-lock.json'], without: ['vitest', 'pathproof'] },
+	// `fixtures/` holds the packages and modules that a guest is made of.
+	kernels: { folders: ['fixtures'], without: ['vitest', 'pathproof'] },
 	impl: { folders: ['bpf'], without: ['vitest', 'pathproof'] },
 	vmtests: { folders: ['kernels', 'impl', 'bpf', 'fixtures'], without: [] },
 };
