@@ -27,11 +27,6 @@ const COMMANDS: CommandRow[] = [
 		load: () => import('./kernels/commands.ts'),
 	},
 	{
-		name: 'kernels',
-		summary: 'the kernels that can be had: list, fetch, pin',
-		load: () => import('./kernels/commands.ts'),
-	},
-	{
 		name: 'tour',
 		summary: 'boot a kernel, build labs, send real traffic, show the paths it took',
 		load: () => import('./vmtests/support/tour/command.ts'),
