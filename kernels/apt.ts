@@ -1,10 +1,10 @@
 /** The package lists of Debian's archive, fetched and verified by apt under a configuration of its own, kept in `CACHE/apt`. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { cacheDir, keyOf } from './cache.ts';
 import { ARCHITECTURE, debianMirrors, writeAptConfig } from './debian.ts';
-import { diskError } from './disk.ts';
+import { diskError, makeDirectory } from './disk.ts';
 import { PathproofError } from './errors.ts';
 import { lock } from './flock.ts';
 import { progress } from './progress.ts';
@@ -35,6 +35,9 @@ interface UpdateRecord {
 const APT_HELPER = '/usr/lib/apt/apt-helper';
 const DAY_MS = 24 * 3600 * 1000;
 
+/** This process's updates by directory: who is without a network is told so once. */
+const updates = new Map<string, Promise<UpdateRecord | null>>();
+
 /**
  * The lists of `suites`. A suite that is expired or cannot be reached is passed over and says why. Without a network, or with a
  * cache that is read-only, the last lists serve. Throws stage `fetch` where there are none at all.
@@ -43,7 +46,9 @@ export async function packageLists(suites: readonly string[], refresh: Refresh):
 	const dir = join(cacheDir(), 'apt', keyOf(suites, await debianMirrors(), ARCHITECTURE));
 	const last = readRecord(dir);
 	const due = !last || refresh === 'always' || (refresh === 'daily' && Date.now() - Date.parse(last.fetched) > DAY_MS);
-	const record = due && refresh !== 'never' ? await update(dir, suites, last) : last;
+	if (due && refresh !== 'never' && (refresh === 'always' || !updates.has(dir)))
+		updates.set(dir, update(dir, suites, last));
+	const record = (await updates.get(dir)) ?? last;
 	const found = suites.map((suite) => ({
 		suite,
 		packages: findList(dir, suite),
@@ -85,7 +90,7 @@ const COMPLAINTS: [RegExp, string][] = [
 
 async function update(dir: string, suites: readonly string[], last: UpdateRecord | null): Promise<UpdateRecord | null> {
 	try {
-		mkdirSync(dir, { recursive: true });
+		makeDirectory(dir);
 		using _updating = await lock(join(dir, 'update.lock'), 'exclusive', { what: "Debian's package lists" });
 		const meanwhile = readRecord(dir);
 		if (meanwhile && meanwhile.fetched !== last?.fetched) return meanwhile;

@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { allocatedBytes, diskError, flush, flushDirectory } from './disk.ts';
+import { allocatedBytes, diskError, flush, flushDirectory, makeDirectory } from './disk.ts';
 import { discard, type EntryRecord, evict, hasCode, RECORD, readRecord, sweep } from './evict.ts';
 import { type Lock, lock, tryLock } from './flock.ts';
 import { type RunDir, runDirIn } from './rundir.ts';
@@ -86,7 +86,7 @@ export async function entry(
 export function remove(kind: string, key: string): void {
 	const cache = cacheDir();
 	try {
-		mkdirSync(join(cache, 'tmp'), { recursive: true });
+		makeDirectory(join(cache, 'tmp'));
 		discard(cache, join(cache, kind, key));
 	} catch (error) {
 		throw diskError(error, cache);
@@ -110,7 +110,7 @@ async function make(
 		const record: EntryRecord = { kind, key, bytes: allocatedBytes(tmp), created: new Date().toISOString(), meta };
 		writeFileSync(join(tmp, RECORD), `${JSON.stringify(record, null, '\t')}\n`);
 		if (durable) flush(tmp);
-		mkdirSync(join(cache, kind), { recursive: true });
+		makeDirectory(join(cache, kind));
 		// What is still there under this name is not whole, or on its way out: find() has just said so.
 		discard(cache, dir);
 		// Locked before it has its name, so that eviction never sees it free.
@@ -128,7 +128,7 @@ const swept = new Set<string>();
 
 async function lockBuild(cache: string, name: string, what?: string): Promise<Lock> {
 	const tmp = join(cache, 'tmp');
-	mkdirSync(tmp, { recursive: true });
+	makeDirectory(tmp);
 	if (!swept.has(cache)) sweep(cache);
 	swept.add(cache);
 	const held = await lock(join(tmp, `${name}.lock`), 'exclusive', { what });

@@ -1,5 +1,5 @@
 /** What the cache asks of the disk: how much a tree holds, that it is written, and why it would not take more. */
-import { closeSync, fsyncSync, lstatSync, openSync, readdirSync, statfsSync } from 'node:fs';
+import { closeSync, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import koffi from 'koffi';
 import { PathproofError } from './errors.ts';
@@ -20,6 +20,19 @@ export function allocatedBytes(dir: string): number {
 export function freeBytes(dir: string): number {
 	const { bavail, bsize } = statfsSync(nearest(dir));
 	return bavail * bsize;
+}
+
+/** Make a directory and those above it. Node's own `recursive` says ENOENT where the truth is that the file system is read-only. */
+export function makeDirectory(dir: string, mode?: number): void {
+	try {
+		mkdirSync(dir, { mode });
+	} catch (error) {
+		const { code } = error as NodeJS.ErrnoException;
+		if (code === 'EEXIST') return;
+		if (code !== 'ENOENT' || dir === dirname(dir)) throw error;
+		makeDirectory(dirname(dir), mode);
+		makeDirectory(dir, mode);
+	}
 }
 
 /** Put all below `dir` on the disk. */

@@ -5,13 +5,14 @@
  * proxy; what is not http (file:, mirror+file:, tor+http:) is left to apt.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, createWriteStream, mkdirSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { createReadStream, createWriteStream, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
 import http from 'node:http';
 import { dirname } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
+import { makeDirectory } from './disk.ts';
 import { PathproofError } from './errors.ts';
 import { hasCode } from './evict.ts';
 
@@ -31,7 +32,7 @@ const SILENCE_MS = 30_000;
 /** A bad sum may be the part of an earlier day; a second one, fetched from the start, is the server's. */
 const BAD_SUMS = 2;
 
-/** The file is not there under this address: another one may have it. */
+/** This address does not have the file, or not this one: another may. */
 class Gone extends Error {}
 /** Worth another attempt: the connection broke, or the server is busy. */
 class Broken extends Error {}
@@ -45,7 +46,7 @@ export async function download(
 	path: string,
 	onBytes: (bytes: number) => void = () => {},
 ): Promise<void> {
-	mkdirSync(dirname(path), { recursive: true });
+	makeDirectory(dirname(path));
 	const part = `${path}.part`;
 	const sums: string[] = [];
 	while (sums.length < BAD_SUMS) {
@@ -76,6 +77,7 @@ export async function sha256Of(path: string): Promise<string> {
 /** Until `part` has all bytes. */
 async function fetchAll({ uris, size }: Wanted, part: string, onBytes: (bytes: number) => void): Promise<void> {
 	const failures: string[] = [];
+	let brokenBy: Broken | undefined;
 	for (const uri of uris) {
 		try {
 			await fetchFrom(uri, size, part, onBytes);
@@ -83,10 +85,11 @@ async function fetchAll({ uris, size }: Wanted, part: string, onBytes: (bytes: n
 		} catch (error) {
 			if (!(error instanceof Gone) && !(error instanceof Broken)) throw error;
 			failures.push(`${uri}: ${error.message}`);
-			if (error instanceof Broken) throw unreachable(failures, part, error);
+			if (error instanceof Broken) brokenBy = error;
 		}
 	}
-	throw new PathproofError(`the archive no longer has it: ${failures.join('; ')}`, {
+	if (brokenBy) throw unreachable(failures, part, brokenBy);
+	throw new PathproofError(`the archive no longer has it (${failures.join('; ')})`, {
 		stage: 'fetch',
 		hint: 'npx pathproof kernels update moves the lock to what there is; PATHPROOF_SNAPSHOT=https://… names an archive that keeps all',
 	});
@@ -98,7 +101,7 @@ async function fetchFrom(uri: string, size: number, part: string, onBytes: (byte
 		if (had === size) return;
 		if (had > size) truncateSync(part, 0);
 		try {
-			await (/^https?:/.test(uri) ? fetchHttp(uri, part, onBytes) : fetchByApt(uri, part));
+			await (/^https?:/.test(uri) ? fetchHttp(uri, size, part, onBytes) : fetchByApt(uri, part));
 		} catch (error) {
 			if (!(error instanceof Broken)) throw error;
 			idle = sizeOf(part) > had ? 0 : idle + 1;
@@ -113,7 +116,7 @@ async function fetchFrom(uri: string, size: number, part: string, onBytes: (byte
 }
 
 /** One request, from where `part` ends. */
-async function fetchHttp(uri: string, part: string, onBytes: (bytes: number) => void): Promise<void> {
+async function fetchHttp(uri: string, size: number, part: string, onBytes: (bytes: number) => void): Promise<void> {
 	useAptProxy ??= readAptProxy();
 	await useAptProxy;
 	const had = sizeOf(part);
@@ -126,11 +129,15 @@ async function fetchHttp(uri: string, part: string, onBytes: (bytes: number) => 
 	};
 	try {
 		const response = await fetch(uri, {
-			headers: had > 0 ? { range: `bytes=${had}-` } : {},
+			headers: { 'accept-encoding': 'identity', ...(had > 0 ? { range: `bytes=${had}-` } : {}) },
 			signal: silence.signal,
 		}).catch(broken);
-		const from = startOf(response, had);
-		if (from === null) return rmSync(part, { force: true });
+		const from = startOf(response, had, size);
+		if (from === null) {
+			await response.body?.cancel();
+			rmSync(part, { force: true });
+			return;
+		}
 		let bytes = from;
 		const count = new Transform({
 			transform(chunk: Buffer, _encoding, done) {
@@ -150,13 +157,15 @@ async function fetchHttp(uri: string, part: string, onBytes: (bytes: number) => 
 }
 
 /** At which byte the answer begins; null where the server will not go on from `had`. */
-function startOf(response: Response, had: number): number | null {
-	const { status, headers } = response;
-	if (status === 200) return 0;
-	if (status === 206) return headers.get('content-range')?.startsWith(`bytes ${had}-`) ? had : null;
+function startOf({ status, statusText, headers }: Response, had: number, size: number): number | null {
+	if (status === 404 || status === 410) throw new Gone(`${status} ${statusText}`);
 	if (status === 416) return null;
-	if (status === 404 || status === 410) throw new Gone(`${status} ${response.statusText}`);
-	throw new Broken(`${status} ${response.statusText}`);
+	if (status !== 200 && status !== 206) throw new Broken(`${status} ${statusText}`);
+	const [, start = '0', total] = /^bytes (\d+)-\d+\/(\d+)$/.exec(headers.get('content-range') ?? '') ?? [];
+	const whole = total ?? (status === 200 ? headers.get('content-length') : null);
+	if (whole !== null && whole !== undefined && Number(whole) !== size)
+		throw new Gone(`${whole} bytes, expected ${size}`);
+	return status === 200 || Number(start) === had ? Number(start) : null;
 }
 
 async function fetchByApt(uri: string, part: string): Promise<void> {

@@ -1,16 +1,17 @@
 /** A kernel that is here: fetched, verified, unpacked into the cache, or read from a build tree. */
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheDir, type Entry, entry, find, keyOf } from './cache.ts';
 import { readCatalogue } from './catalogue.ts';
 import { archiveUri, debianMirrors, suiteNamed } from './debian.ts';
+import { makeDirectory } from './disk.ts';
 import { download } from './download.ts';
 import { PathproofError } from './errors.ts';
 import { RECORD } from './evict.ts';
 import type { CatalogueEntry, DebianPackage, Kernel } from './kernel.ts';
-import { readLock } from './lock.ts';
+import { type Lock, readLock } from './lock.ts';
 import { type Progress, progress as terminal } from './progress.ts';
-import { needsCatalogue, parseSelector, resolve } from './selector.ts';
+import { needsCatalogue, parseSelector, resolve, type Term } from './selector.ts';
 import { kernelFromFiles, kernelFromTree } from './tree.ts';
 import { unpackKernel } from './unpack.ts';
 
@@ -30,13 +31,41 @@ const held = new Map<string, Entry>();
 export async function resolveKernels(selector: string): Promise<Array<CatalogueEntry | Kernel>> {
 	const lock = readLock();
 	const terms = parseSelector(selector);
-	const { kernels } = needsCatalogue(terms, lock) ? await readCatalogue() : { kernels: [] };
+	const named = needsCatalogue(terms, lock) ? await resolveInCatalogue(terms, lock) : resolve(terms, lock, []);
 	return Promise.all(
-		resolve(terms, lock, kernels).map((found) => {
+		named.map((found) => {
 			if (!('kind' in found)) return found;
 			return found.kind === 'tree' ? kernelFromTree(found.path) : kernelFromFiles(found.vmlinuz, found.modules);
 		}),
 	);
+}
+
+/** Where the lists cannot be had, that is why a kernel is not known; and yet it may be a slip of the pen: then the lock knows better. */
+async function resolveInCatalogue(terms: Term[], lock: Lock): Promise<ReturnType<typeof resolve>> {
+	try {
+		return resolve(terms, lock, (await readCatalogue()).kernels);
+	} catch (error) {
+		if (!(error instanceof PathproofError) || error.stage !== 'fetch') throw error;
+		const { shortMessage, hint } = unknownToLock(terms, lock) ?? error;
+		throw new PathproofError(
+			shortMessage === error.shortMessage ? shortMessage : `${shortMessage} in the lock, and ${error.shortMessage}`,
+			{
+				stage: 'fetch',
+				hint,
+				cause: error,
+			},
+		);
+	}
+}
+
+function unknownToLock(terms: Term[], lock: Lock): PathproofError | null {
+	try {
+		resolve(terms, lock, []);
+		return null;
+	} catch (error) {
+		if (error instanceof PathproofError) return error;
+		throw error;
+	}
 }
 
 /** The one kernel of that name (an id, a path to a build tree, `VMLINUZ:MODULES`), fetched where it is not here yet. */
@@ -87,7 +116,7 @@ function fetchKernel(kernel: CatalogueEntry, key: string, progress: Progress): P
 /** The packages' files, verified, in `CACHE/downloads`: kept by their sums, so that what was interrupted goes on whoever asks. */
 async function fetchPackages(kernel: CatalogueEntry, progress: Progress): Promise<string[]> {
 	const downloads = join(cacheDir(), 'downloads');
-	mkdirSync(downloads, { recursive: true });
+	makeDirectory(downloads);
 	dropOldParts(downloads);
 	const task = progress.start(
 		`linux ${kernel.id}`,

@@ -1,7 +1,8 @@
 /** A directory for the sockets and consoles of this process, gone with it. */
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { makeDirectory } from './disk.ts';
 import { hasCode } from './evict.ts';
 import { type Lock, tryLock } from './flock.ts';
 
@@ -43,7 +44,7 @@ function make(cache: string): RunDir {
 function claim(base: string): { dir: string; held: Lock } | null {
 	if (Buffer.byteLength(base) > LONGEST - '/4194304-XXXXXX'.length) return null;
 	try {
-		mkdirSync(base, { recursive: true, mode: 0o700 });
+		makeDirectory(base, 0o700);
 		sweepRun(base);
 		const dir = mkdtempSync(join(base, `${process.pid}-`));
 		const held = tryLock(dir, 'shared', { create: false });
@@ -64,7 +65,7 @@ function claimOrThrow(base: string): { dir: string; held: Lock } {
 function fallback(): string {
 	const uid = process.getuid?.() ?? 0;
 	const base = join(tmpdir(), `pathproof-run-${uid}`);
-	mkdirSync(base, { recursive: true, mode: 0o700 });
+	makeDirectory(base, 0o700);
 	// Others can write to the directory above: what they made there is not to be trusted.
 	if (statSync(base).uid !== uid)
 		throw Object.assign(new Error(`${base} belongs to another user`), { code: 'EACCES', path: base });

@@ -4,7 +4,7 @@ import { byAge, newestPerSeries } from './catalogue.ts';
 import { PathproofError } from './errors.ts';
 import type { CatalogueEntry, Flavour } from './kernel.ts';
 import type { Lock } from './lock.ts';
-import { compareUpstream } from './versions.ts';
+import { compareUpstream, seriesOf } from './versions.ts';
 
 /** One part of a comma list. */
 export type Term =
@@ -149,15 +149,15 @@ function unknown(text: string, what: string, names: readonly string[]): Pathproo
 	return new PathproofError(`${what}: ${text}`, { stage: 'usage', hint: hint.filter(Boolean).join(' ') });
 }
 
-/** Of words the one that looks most alike; of versions the one just before, or the first: who asks for 6.12.97 is served by 6.12.96. */
+/** Of words the one that looks most alike; of versions the one just before, in its own series if it has one: 6.12.96 for 6.12.97. */
 function nearest(text: string, names: readonly string[]): string | null {
 	const version = /\d+\.\d+(?:\.\d+)?/.exec(text)?.[0];
 	if (!version) {
 		const alike = closest(text, [...WORDS]);
 		return distance(text, alike) <= SLIP ? alike : null;
 	}
-	const sameKind = names
-		.filter((name) => IS_SERIES.test(name) === IS_SERIES.test(version) && /^\d/.test(name))
-		.sort(compareUpstream);
-	return sameKind.findLast((name) => compareUpstream(name, version) <= 0) ?? sameKind[0] ?? null;
+	const versions = names.filter((name) => /^\d/.test(name) && IS_SERIES.test(name) === IS_SERIES.test(version));
+	const siblings = versions.filter((name) => seriesOf(name) === seriesOf(version));
+	const sorted = (siblings.length > 0 ? siblings : versions).sort(compareUpstream);
+	return sorted.findLast((name) => compareUpstream(name, version) <= 0) ?? sorted[0] ?? null;
 }
