@@ -3,6 +3,7 @@
  * each kernel and content by `impl` inside a guest, saved, and forked for each test that asks for it.
  */
 
+import { basename } from 'node:path';
 import { keyOf } from '../../kernels/cache.ts';
 import type { PoolClient, PoolVm } from '../../kernels/client.ts';
 import { PathproofError } from '../../kernels/errors.ts';
@@ -96,7 +97,7 @@ export class Lab {
 	readonly load = async (path: string, { device, program }: Attachment): Promise<void> => {
 		const point = device === 'web' ? 'from-container' : 'from-wire';
 		const hook = device === 'web' && this.state.options.device.startsWith('netkit') ? 'netkit' : 'tc';
-		const object = `/run/pathproof/${keyOf(path).slice(0, 8)}.bpf.o`;
+		const object = `/run/pathproof/${basename(path).replace(/\.c$/, '.o')}`;
 		await this.vm.writeFile(object, await buildProgram(path));
 		await this.vm
 			.use<typeof import('./guest/load.ts')>(GUEST.load)

@@ -8,9 +8,12 @@ export interface Requirer {
 	skip: TestContext['skip'];
 }
 
-export function requirer({ kernel, skip }: Requirer): (...features: 'modules'[]) => Promise<void> {
+export function requirer({
+	kernel,
+	skip,
+}: Requirer): (...features: ('modules' | 'veth' | 'netkit')[]) => Promise<void> {
 	return async (...features) => {
-		if (features.includes('modules') && kernel.tier === 'image')
+		if ((features.includes('modules') || features.includes('veth')) && kernel.tier === 'image')
 			skip(`linux ${kernel.id} lacks modules: its package is gone`);
 	};
 }

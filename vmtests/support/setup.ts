@@ -3,6 +3,8 @@
  * until the watching ends, so a rerun boots nothing.
  */
 import type { TestProject } from 'vitest/node';
+import { connectPool } from '../../kernels/client.ts';
+import { PathproofError } from '../../kernels/errors.ts';
 import { type Pool, startPool } from '../../kernels/pool.ts';
 import './provided.ts';
 
@@ -22,9 +24,22 @@ export default async function setup(project: TestProject): Promise<() => Promise
 	shared.users++;
 	const pool = await shared.pool;
 	project.provide('pathproofPool', pool.socket);
+	await makeReady(pool.socket, project);
 	return async () => {
 		if (--shared.users > 0) return;
 		delete here[POOL];
 		await pool.close();
 	};
+}
+
+/** Fetches and boots the kernel before the first test's time runs. */
+async function makeReady(socket: string, project: TestProject): Promise<void> {
+	const { pathproofKernel } = project.getProvidedContext();
+	await using client = await connectPool(socket);
+	try {
+		await using _vm = await client.fork({ kernel: pathproofKernel.request });
+	} catch (error) {
+		// Each test of this kernel asks again and is told; those of the others go on.
+		if (!(error instanceof PathproofError)) throw error;
+	}
 }

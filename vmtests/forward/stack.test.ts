@@ -1,0 +1,50 @@
+import { describe, expect, path, test } from 'pathproof';
+
+describe.for([
+	{ device: 'veth', needs: 'veth' },
+	{ device: 'netkit-l3', needs: 'netkit' },
+	{ device: 'netkit-l2', needs: 'netkit' },
+] as const)('a container on $device, forwarded', ({ device, needs }) => {
+	test('sends through the whole IP stack of its host, as a packet from any wire goes', async ({ lab, requires }) => {
+		await requires(needs);
+		const { web, peer } = await lab({ device, forward: 'stack' });
+		const trace = await web.udp(peer, 53);
+		expect(trace).toFollowPath(
+			path`web:eth0 xmit, host backlog, host:web receive, host ip6 receive, host ip6 forward, host:eth0 xmit, peer:eth0 receive, peer udp deliver`,
+		);
+		expect(trace).toTraverse('ip6_forward');
+	});
+
+	test('is sent through it too, and through a backlog of its own', async ({ lab, requires }) => {
+		await requires(needs);
+		const { web, peer } = await lab({ device, forward: 'stack' });
+		const trace = await peer.udp(web, 53);
+		expect(trace).toFollowPath(
+			path`peer:eth0 xmit, host:eth0 receive, host ip6 receive, host ip6 forward, host:web xmit, web backlog, web:eth0 receive, web udp deliver`,
+		);
+	});
+
+	test('loses its socket in the host, and the context of its sender', async ({ lab, requires }) => {
+		await requires(needs);
+		const { web, peer } = await lab({ device, forward: 'stack' });
+		const trace = await web.udp(peer, 53);
+		expect(trace.at('web:eth0 xmit')).toKeepSocket();
+		expect(trace.at('web:eth0 xmit')).toStayInContextOfSender();
+		expect(trace.at('host:eth0 xmit')).not.toKeepSocket();
+		expect(trace.at('host:eth0 xmit')).not.toStayInContextOfSender();
+	});
+
+	test('carries bulk TCP both ways', async ({ lab, requires }) => {
+		await requires(needs);
+		const { web, peer } = await lab({ device, forward: 'stack' });
+		expect(await web.iperf3(peer, { megabytes: 2 })).toMatchObject({ bytes: 2 * 2 ** 20 });
+		expect(await peer.iperf3(web, { megabytes: 2 })).toMatchObject({ bytes: 2 * 2 ** 20 });
+	});
+});
+
+test('a datagram for which nobody listens is dropped at the peer, and the trace says why', async ({ lab }) => {
+	const { web, peer } = await lab();
+	const [packet] = (await web.udp(peer, 53, { listen: false })).out;
+	expect(packet).toMatchObject({ delivered: false });
+	expect(packet!.hops.at(-1)!.hop).toMatch(/^drop (?:NO_SOCKET|__?udp\w+)$/);
+});
