@@ -121,6 +121,7 @@ export function argumentsFor({ root, agentPort }: Pick<InitramfsPlan, 'root' | '
 		'panic=-1', // and QEMU's -no-reboot: a panic ends the guest
 		'nokaslr', // one template's addresses are every template's
 		'mitigations=off', // an emulated CPU has nothing to mitigate, and TCG pays for each of them
+		'no_timer_check', // a busy host delivers the first ticks late, and the kernel would distrust its timer and panic
 		'nowatchdog', // a guest that was not scheduled for 20 s is no lockup
 		...(root === 'ram' ? ['rdinit=/pathproof/init'] : []),
 		...(agentPort === 'isa-serial' ? ['pathproof.tty=/dev/ttyS1'] : []),

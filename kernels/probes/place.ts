@@ -1,0 +1,75 @@
+/** Where a probe may do as it likes: a netns and a cgroup that nobody else sees and that are gone afterwards. */
+import { spawnSync } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, rmdirSync } from 'node:fs';
+import koffi from 'koffi';
+
+const CLONE_NEWNET = 0x4000_0000;
+const libc = koffi.load('libc.so.6');
+const unshare = libc.func('int unshare(int flags)');
+const setns = libc.func('int setns(int fd, int type)');
+const socket_ = libc.func('int socket(int family, int type, int protocol)');
+const setsockopt_ = libc.func('int setsockopt(int fd, int level, int name, const char *value, uint32_t size)');
+
+const if_nametoindex = libc.func('unsigned int if_nametoindex(const char *name)');
+
+/** `lo`, in a netns as new as this one */
+export const LOOPBACK = 1;
+
+/** Calls `act` in a new netns, where `lo` is device 1. Synchronous, because the whole agent is there meanwhile. */
+export function inNewNetns<T>(act: () => T): T {
+	const home = openSync('/proc/self/ns/net', 'r');
+	try {
+		if (unshare(CLONE_NEWNET) < 0) throw new Error(`unshare: errno ${koffi.errno()}`);
+		return act();
+	} finally {
+		setns(home, CLONE_NEWNET);
+		closeSync(home);
+	}
+}
+
+/** Calls `act` with the fd of a new cgroup. */
+export function inNewCgroup<T>(act: (fd: number) => T): T {
+	const path = `/sys/fs/cgroup/pathproof-probe-${process.pid}`;
+	mkdirSync(path);
+	const fd = openSync(path, 'r');
+	try {
+		return act(fd);
+	} finally {
+		closeSync(fd);
+		rmdirSync(path);
+	}
+}
+
+/** 0 where the command does as it is told, else what it says. */
+export function tryCommand(command: string): 0 | string {
+	const [program, ...args] = command.split(' ');
+	const { status, stderr, error } = spawnSync(program!, args, {
+		encoding: 'utf8',
+		stdio: ['ignore', 'ignore', 'pipe'],
+	});
+	if (error) throw error;
+	return status === 0 ? 0 : stderr.trim() || `status ${status}`;
+}
+
+/** The status of socket(2), or -errno. */
+export function trySocket(family: number, type: number, protocol: number): number {
+	const fd: number = socket_(family, type, protocol);
+	if (fd < 0) return -koffi.errno();
+	closeSync(fd);
+	return 0;
+}
+
+/** The status of setsockopt(2) on a new TCP socket, or -errno. */
+export function tryTcpOption(name: number, value: string): number {
+	const [AF_INET, SOCK_STREAM, SOL_TCP] = [2, 1, 6];
+	const fd: number = socket_(AF_INET, SOCK_STREAM, 0);
+	const status: number = setsockopt_(fd, SOL_TCP, name, value, value.length);
+	const answer = status < 0 ? -koffi.errno() : 0;
+	closeSync(fd);
+	return answer;
+}
+
+/** In the netns that the caller is in. */
+export function deviceIndex(name: string): number {
+	return if_nametoindex(name);
+}
