@@ -7,16 +7,16 @@ import type { Lab } from '../lab.ts';
 import type { ProvidedKernel } from '../provided.ts';
 import { type TourDocument, tourDocument } from '../schema.ts';
 import { chooseKernel, Session } from '../session.ts';
-import { formatPacket, type Trace } from '../trace.ts';
+import type { Trace } from '../trace.ts';
 import { toTraceDocument } from '../trace-document.ts';
 import type { Device, Forward } from '../types.ts';
 import { type Line, span, toTerminal } from './line.ts';
 import { showComparison } from './show.ts';
+import { findStops, type Lack } from './stops.ts';
 import { drive, type Traffic } from './traffic.ts';
 import { showTraffic } from './traffic-table.ts';
 
-/** Two ways of forwarding on each device: what is shown, beside what it is compared with. */
-const STOPS: readonly Device[] = ['netkit-l3', 'veth'];
+/** What is shown, beside what it is compared with. */
 const WAYS = ['redirect', 'stack'] as const satisfies readonly Forward[];
 
 /** A lab, and the ping that was traced in it. */
@@ -28,38 +28,40 @@ interface Visit {
 type Visits = Record<(typeof WAYS)[number], Visit>;
 
 export async function tour({ kernel: selector, json }: { kernel?: string; json?: boolean }): Promise<void> {
-	const show = json ? () => {} : (lines: readonly Line[]) => print(lines);
+	const show = json ? () => {} : print;
 	const kernel = await chooseKernel(selector);
-	const here = await stage(`linux ${kernel.id}`, () => getKernel(kernel.request), 'is here');
-	await stage('guest root', () => guestFiles(here), 'is here');
-	let note = (_text: string): void => {};
-	await using session = await Session.open((text) => note(text));
-	const noting = (tell: (text: string) => void) => {
-		note = tell;
-	};
-	await stage(
-		'boot',
-		() => forkOnce(session, kernel, noting),
-		(ms) => `forks in ${ms} ms`,
+	const here = await stage(
+		`linux ${kernel.id}`,
+		() => getKernel(kernel.request),
+		() => 'is here',
 	);
+	await stage(
+		'guest root',
+		() => guestFiles(here),
+		() => 'is here',
+	);
+	await using session = await Session.open((text) => process.stderr.write(`  ${text}\n`));
+	const { devices, lacking } = await stage(
+		'boot',
+		() => lookAround(session, kernel),
+		({ ms }) => `a fork of it ran in ${ms} ms`,
+	);
+	show(lacking.flatMap(({ why }) => [[], [span(why, 'bad')]]));
 	const visited: Visits[] = [];
-	const lacking: TourDocument['lacking'] = [];
-	for (const device of STOPS) {
-		try {
-			const visits = await visit(session, kernel, device, show);
-			visited.push(visits);
-			const [redirect, stack] = WAYS.map((way) => visits[way].trace);
-			show(showComparison({ device, redirect: redirect!, stack: stack! }, columns()));
-		} catch (error) {
-			if (!isLack(error)) throw error;
-			lacking.push({ device, why: error.shortMessage });
-			show([[], [span(`no ${device} on linux ${kernel.id}: `, 'bad'), span(error.shortMessage)]]);
-		}
+	for (const device of devices) {
+		const visits = await visit(session, kernel, device);
+		visited.push(visits);
+		show(showComparison({ device, redirect: visits.redirect.trace, stack: visits.stack.trace }, columns()));
 	}
-	if (!visited.length) throw nothingRuns(kernel, lacking);
-	const traffic = await stage('ping, curl and iperf3', () => driveAll(visited), 'have run');
+	const [first] = visited;
+	if (!first) throw nothingRuns(kernel, lacking);
+	const traffic = await stage(
+		'ping, curl and iperf3',
+		() => driveAll(visited),
+		() => 'have run',
+	);
 	if (json) console.log(JSON.stringify(toDocument(visited, traffic, lacking)));
-	else show([...showTraffic(traffic, visited[0]!.redirect.lab.vm.accel), ...WHAT_NEXT]);
+	else show([...showTraffic(traffic, first.redirect.lab.vm.accel), ...WHAT_NEXT]);
 }
 
 const WHAT_NEXT: readonly Line[] = [
@@ -77,12 +79,12 @@ const WHAT_NEXT: readonly Line[] = [
 	],
 ];
 
-/** Runs one stage, and says on stderr how long it took. */
-async function stage<T>(title: string, act: () => Promise<T>, words: string | ((result: T) => string)): Promise<T> {
+/** Runs one stage, and says on stderr how it went and how long it took. */
+async function stage<T>(title: string, act: () => Promise<T>, words: (result: T) => string): Promise<T> {
 	const task = progress.start(title);
 	try {
 		const result = await act();
-		task.done(typeof words === 'string' ? words : words(result));
+		task.done(words(result));
 		return result;
 	} catch (error) {
 		task.done('failed');
@@ -90,32 +92,26 @@ async function stage<T>(title: string, act: () => Promise<T>, words: string | ((
 	}
 }
 
-/** Boots the kernel where no snapshot of it is there. Answers how long a fork took, ms. */
-async function forkOnce(
-	session: Session,
-	kernel: ProvidedKernel,
-	noting: (tell: (text: string) => void) => void,
-): Promise<number> {
-	noting((text) => process.stderr.write(`  ${text}\n`));
+/** In a bare fork of the kernel, which is booted where there is no snapshot of it: what devices it has, and how long the fork took. */
+async function lookAround(session: Session, kernel: ProvidedKernel) {
 	await using vm = await session.vm(kernel);
-	noting(() => {});
-	return Math.round(vm.waitMs);
+	return { ms: Math.round(vm.waitMs), ...(await findStops(vm)) };
 }
 
-async function visit(
-	session: Session,
-	kernel: ProvidedKernel,
-	device: Device,
-	show: (lines: readonly Line[]) => void,
-): Promise<Visits> {
-	const visits: Partial<Visits> = {};
-	for (const forward of WAYS) {
-		const one = await stage(`lab ${device} ${forward}`, () => pingIn(session, kernel, device, forward), 'traced');
-		const [first] = one.trace.out;
-		if (forward === 'redirect' && first) show([[span(formatPacket(first), 'detail')]]);
-		visits[forward] = one;
-	}
-	return visits as Visits;
+/** Both ways at a time; the one that is shown goes first. */
+async function visit(session: Session, kernel: ProvidedKernel, device: Device): Promise<Visits> {
+	const go = (forward: Forward) =>
+		stage(
+			`${device} ${forward}`,
+			() => pingIn(session, kernel, device, forward),
+			({ trace }) => `the first packet took\n    ${routeOf(trace)}\n   `,
+		);
+	const [redirect, stack] = await Promise.all([go('redirect'), go('stack')]);
+	return { redirect, stack };
+}
+
+function routeOf({ packets }: Trace): string {
+	return packets[0]?.hops.map(({ hop }) => hop).join(' → ') ?? 'no hops';
 }
 
 async function pingIn(session: Session, kernel: ProvidedKernel, device: Device, forward: Forward): Promise<Visit> {
@@ -129,23 +125,22 @@ export interface Driven {
 	traffic: Traffic;
 }
 
+/** A device at a time, both of its labs at once: what is said of one is said beside the other. */
 async function driveAll(visited: readonly Visits[]): Promise<Driven[]> {
 	const driven: Driven[] = [];
 	for (const visits of visited) {
-		for (const way of WAYS) {
-			const { web, peer, state } = visits[way].lab;
-			driven.push({ device: state.options.device, forward: state.options.forward, traffic: await drive(web, peer) });
-		}
+		const labs = WAYS.map((way) => visits[way].lab);
+		driven.push(...(await Promise.all(labs.map(driveOne))));
 	}
 	return driven;
 }
 
-/** The kernel does not do it; as against a machine or a guest that failed. */
-function isLack(error: unknown): error is PathproofError {
-	return error instanceof PathproofError && error.stage === 'call';
+async function driveOne({ web, peer, state }: Lab): Promise<Driven> {
+	const { device, forward } = state.options;
+	return { device, forward, traffic: await drive(web, peer) };
 }
 
-function nothingRuns(kernel: ProvidedKernel, lacking: TourDocument['lacking']): PathproofError {
+function nothingRuns(kernel: ProvidedKernel, lacking: readonly Lack[]): PathproofError {
 	return new PathproofError(
 		`no lab can be built: ${lacking.map(({ device, why }) => `${device}: ${why}`).join('; ')}`,
 		{
@@ -157,11 +152,7 @@ function nothingRuns(kernel: ProvidedKernel, lacking: TourDocument['lacking']): 
 }
 
 /** The first trace's document, and all of them within it. */
-function toDocument(
-	visited: readonly Visits[],
-	driven: readonly Driven[],
-	lacking: TourDocument['lacking'],
-): TourDocument {
+function toDocument(visited: readonly Visits[], driven: readonly Driven[], lacking: readonly Lack[]): TourDocument {
 	const traces = visited.flatMap((visits) => WAYS.map((way) => toTraceDocument(visits[way].lab, visits[way].trace)));
 	const traffic = driven.map(({ traffic: said, ...lab }) => ({ ...lab, ...said }));
 	return tourDocument.parse({ ...traces[0], traces, traffic, lacking });
