@@ -40,59 +40,76 @@ const WAYS: Record<'netkit' | 'tc', Record<HookPoint, Way[]>> = {
 	tc: { 'from-container': [TCX, CLSACT], 'from-wire': [TCX, CLSACT] },
 };
 
-/** Where our filter stands among others on a clsact qdisc: first. */
-const FILTER = { handle: 1, priority: 1 } as const;
+/** Where the datapath's filter stands on a clsact qdisc; what is to run before it takes the priorities below. */
+const OWN_PRIORITY = 10;
 
 export interface Attachment {
 	program: string;
 	kind: AttachKind;
 	ifindex: number;
+	/** of a filter: lower runs before; 0 for a link */
+	priority: number;
 	/** below PIN_ROOT; of a filter, which has no link, it is the program that is pinned */
 	pin: string;
+}
+
+export interface Place {
+	device: string;
+	hook: 'netkit' | 'tc';
+	point: HookPoint;
+	/** before all that this datapath has attached there */
+	first?: boolean;
 }
 
 /** Attaches once: a second call for the same program and device finds the first. */
 export function attach(
 	program: { name: string; fd: number },
-	device: string,
-	hook: 'netkit' | 'tc',
-	point: HookPoint,
+	{ device, hook, point, first = false }: Place,
 ): Attachment {
 	const ifindex = deviceIndex(device);
-	const present = attachments().find((one) => one.program === program.name && one.ifindex === ifindex);
+	const here = attachments().filter((one) => one.ifindex === ifindex);
+	const present = here.find((one) => one.program === program.name);
 	if (present) return present;
 	const ways = WAYS[hook][point];
 	const way = ways.find(({ link }) => link === null || hasLinkKind(program.fd, link)) ?? ways[0]!;
+	const priority = way.link ? 0 : first ? Math.min(OWN_PRIORITY, ...here.map((one) => one.priority)) - 1 : OWN_PRIORITY;
 	mkdirSync(ATTACHMENTS, { recursive: true });
 	// bpffs takes no dots in a name, and device names have them: hence the index
-	const path = join(ATTACHMENTS, `${program.name}@${ifindex}@${way.kind}`);
+	const path = join(ATTACHMENTS, [program.name, ifindex, way.kind, priority].join('@'));
+	const attachment: Attachment = { program: program.name, kind: way.kind, ifindex, priority, pin: path };
 	if (way.link === null) {
-		attachClsact(program.fd, filterOf(ifindex));
+		attachClsact(program.fd, filterOf(attachment));
 		pin(program.fd, path);
 	} else {
-		const link = linkProgram(program.fd, ifindex, way.link);
+		const link = linkProgram(program.fd, ifindex, way.link, first ? 'first' : 'none');
 		pin(link, path);
 		closeSync(link);
 	}
-	return { program: program.name, kind: way.kind, ifindex, pin: path };
+	return attachment;
 }
 
 /** All that this datapath has attached on this host. */
 export function attachments(): Attachment[] {
 	if (!existsSync(ATTACHMENTS)) return [];
 	return readdirSync(ATTACHMENTS).map((name) => {
-		const [program = '', ifindex, kind] = name.split('@');
-		return { program, ifindex: Number(ifindex), kind: kind as AttachKind, pin: join(ATTACHMENTS, name) };
+		const [program = '', ifindex, kind, priority] = name.split('@');
+		return {
+			program,
+			ifindex: Number(ifindex),
+			kind: kind as AttachKind,
+			priority: Number(priority),
+			pin: join(ATTACHMENTS, name),
+		};
 	});
 }
 
 /** `deviceGone`: the device took its attachments along, and only the record is left. */
-export function detachOne({ kind, ifindex, pin: path }: Attachment, deviceGone = false): void {
+export function detachOne(attachment: Attachment, deviceGone = false): void {
 	if (!deviceGone) {
-		if (kind === 'clsact') detachClsact(filterOf(ifindex));
-		else withPinned(path, detachLink);
+		if (attachment.kind === 'clsact') detachClsact(filterOf(attachment));
+		else withPinned(attachment.pin, detachLink);
 	}
-	unlinkSync(path);
+	unlinkSync(attachment.pin);
 }
 
 function withPinned(path: string, act: (fd: number) => void): void {
@@ -104,6 +121,6 @@ function withPinned(path: string, act: (fd: number) => void): void {
 	}
 }
 
-function filterOf(ifindex: number): TcFilter {
-	return { ifindex, direction: 'ingress', ...FILTER };
+function filterOf({ ifindex, priority }: Attachment): TcFilter {
+	return { ifindex, direction: 'ingress', handle: 1, priority };
 }

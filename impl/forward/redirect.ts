@@ -61,8 +61,8 @@ export function redirectContainer(
 	datapath.nextHops.update(u32(NEXT_HOP_IPV4), nextHop(ifindex, uplink.ipv4NextHop));
 	const { egress_neigh, ingress_peer } = datapath.programs;
 	return [
-		attach({ name: 'egress_neigh', fd: egress_neigh }, container.device, container.hook, 'from-container'),
-		attach({ name: 'ingress_peer', fd: ingress_peer }, uplink.device, 'tc', 'from-wire'),
+		attach({ name: 'egress_neigh', fd: egress_neigh }, { ...container, point: 'from-container' }),
+		attach({ name: 'ingress_peer', fd: ingress_peer }, { device: uplink.device, hook: 'tc', point: 'from-wire' }),
 	];
 }
 

@@ -15,30 +15,37 @@ export const ATTACH_TYPE = {
 } as const;
 export type LinkKind = keyof typeof ATTACH_TYPE;
 
-/** linux/if_link.h: the generic hook, which every device has */
-const XDP_FLAGS_SKB_MODE = 2;
+/** How a link is made; the two cannot go together. */
+export const LINK_FLAGS = {
+	none: 0,
+	/** of XDP, linux/if_link.h: not in the driver but in the generic hook, which every device has */
+	generic: 2,
+	/** of TCX and netkit, BPF_F_BEFORE: before all that are there */
+	first: 8,
+} as const;
+export type LinkFlag = keyof typeof LINK_FLAGS;
 
-/**
- * Attaches to a device of the current netns and answers the link. netkit takes the primary's index for both sides.
- * `generic` is for XDP: not in the driver.
- */
-export function linkProgram(program: number, ifindex: number, kind: LinkKind, generic = false): number {
-	const link = linkCreate(program, ifindex, kind, generic);
+/** Attaches to a device of the current netns and answers the link. netkit takes the primary's index for both sides. */
+export function linkProgram(program: number, ifindex: number, kind: LinkKind, flag: LinkFlag = 'none'): number {
+	const link = linkCreate(program, ifindex, kind, flag);
 	return check(link, `${kind} of device ${ifindex}`, 'bpftool net; bpftool link');
 }
 
-/** Whether the kernel has this kind of link: it answers EINVAL to a kind that it does not know, before it looks for the device. */
+/**
+ * Whether the kernel has this kind of link: it answers EINVAL to a kind that it does not know, or that is not for this type of
+ * program, before it looks for the device.
+ */
 export function hasLinkKind(program: number, kind: LinkKind): boolean {
-	const link = linkCreate(program, 0x7fff_ffff, kind, false);
+	const link = linkCreate(program, 0x7fff_ffff, kind, 'none');
 	if (link >= 0) closeSync(link);
 	return !['EINVAL', 'EOPNOTSUPP'].includes(errnoName(-link));
 }
 
-function linkCreate(program: number, ifindex: number, kind: LinkKind, generic: boolean): number {
+function linkCreate(program: number, ifindex: number, kind: LinkKind, flag: LinkFlag): number {
 	// struct bpf_link_create_opts { size_t sz; __u32 flags; … }
 	const opts = Buffer.alloc(16);
 	opts.writeBigUInt64LE(16n, 0);
-	opts.writeUInt32LE(generic ? XDP_FLAGS_SKB_MODE : 0, 8);
+	opts.writeUInt32LE(LINK_FLAGS[flag], 8);
 	return native.bpf_link_create(program, ifindex, ATTACH_TYPE[kind], opts);
 }
 

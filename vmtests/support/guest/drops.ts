@@ -14,41 +14,33 @@ export function parseDropReasons(format: string): Map<number, string> {
 	);
 }
 
-/** A reason by name, or the function that dropped where the kernel knows no reasons. */
-export function dropReasons(): (reason: number, location: bigint) => string {
+/** Answers a reason by name; the function that dropped, where the kernel knows no reasons. Meant to be made once. */
+export function dropNames(): (reason: number, location: bigint) => string {
 	const format = TRACEFS.map((root) => `${root}/${FORMAT}`).find((path) => existsSync(path));
 	const reasons = parseDropReasons(format ? readFileSync(format, 'utf8') : '');
-	let symbols: KernelSymbols | undefined;
+	// some seven megabytes, which the kernel takes a second to write: read before a lab is saved, not in each fork
+	const kallsyms = reasons.size ? '' : readFileSync('/proc/kallsyms', 'latin1');
+	const functions = new Map<bigint, string>();
 	return (reason, location) => {
 		if (reason) return reasons.get(reason) ?? `REASON_${reason}`;
-		symbols ??= new KernelSymbols(readFileSync('/proc/kallsyms', 'utf8'));
-		return symbols.at(location);
+		const name = functions.get(location) ?? functionAt(kallsyms, location);
+		functions.set(location, name);
+		return name;
 	};
 }
 
-/** The function that an address is in. */
-export class KernelSymbols {
-	readonly #addresses: bigint[] = [];
-	readonly #names: string[] = [];
-
-	/** `kallsyms` as in /proc: `ffffffff81000000 T _text`, modules at the end. */
-	constructor(kallsyms: string) {
-		const functions = [...kallsyms.matchAll(/^([0-9a-f]+) [tTwW] (\S+)/gm)].map(
-			([, address, name]) => [BigInt(`0x${address}`), name!] as const,
-		);
-		for (const [address, name] of functions.sort(([a], [b]) => (a < b ? -1 : Number(a > b)))) {
-			this.#addresses.push(address);
-			this.#names.push(name);
-		}
+/** The function that an address is in. `kallsyms` as in /proc: `ffffffff81000000 T _text`, in no order. */
+export function functionAt(kallsyms: string, location: bigint): string {
+	// all addresses are written with 16 digits: they compare as text
+	const wanted = location.toString(16).padStart(16, '0');
+	let nearest = '';
+	for (let at = 0, end = 0; at < kallsyms.length; at = end + 1) {
+		end = kallsyms.indexOf('\n', at);
+		if (end < 0) end = kallsyms.length;
+		const isFunction = 'tTwW'.includes(kallsyms[at + 17] ?? ' ');
+		const address = kallsyms.slice(at, at + 16);
+		if (isFunction && address <= wanted && address >= nearest.slice(0, 16)) nearest = kallsyms.slice(at, end);
 	}
-
-	at(location: bigint): string {
-		let [low, high] = [0, this.#addresses.length];
-		while (low < high) {
-			const middle = (low + high) >> 1;
-			if (this.#addresses[middle]! <= location) low = middle + 1;
-			else high = middle;
-		}
-		return this.#names[low - 1] ?? `0x${location.toString(16)}`;
-	}
+	// `… t veth_xmit\t[veth]`
+	return nearest.slice(19).split('\t')[0] || `0x${wanted}`;
 }

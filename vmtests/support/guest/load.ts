@@ -1,4 +1,4 @@
-/** Somebody else's program in a lab: loaded as it is, and attached by the newest way that the kernel has. */
+/** Somebody else's program in a lab: loaded as it is, and attached by the newest way that the kernel has, before the datapath's own. */
 import { DatapathError } from '../../../impl/errors.ts';
 import { type Attachment, attach, type HookPoint } from '../../../impl/forward/attach.ts';
 import { BpfObject } from '../../../impl/libbpf/object.ts';
@@ -17,7 +17,7 @@ export function loadProgram(path: string, { device, hook, point, program }: Load
 	using object = BpfObject.open(path);
 	const name = program ?? only(object.programs, path);
 	object.loadOnly([name]).load();
-	return attach({ name, fd: object.programFd(name) }, device, hook, point);
+	return attach({ name, fd: object.programFd(name) }, { device, hook, point, first: true });
 }
 
 function only(programs: readonly string[], path: string): string {

@@ -12,7 +12,7 @@ import { netnsNames } from '../../../impl/netns.ts';
 import { bpfObjectPath } from '../../../impl/objects.ts';
 import { type PacketEvent, packetPaths } from '../hops.ts';
 import type { PacketFilter, PacketPath } from '../types.ts';
-import { dropReasons } from './drops.ts';
+import { dropNames } from './drops.ts';
 import { decodeEvent, EVENT_SIZE } from './events.ts';
 import { programRuns, tracePrograms, untracedPrograms } from './programs.ts';
 import { HOOKS, type Hook } from './symbols.ts';
@@ -34,6 +34,7 @@ interface Tracer {
 	ring: RingBuffer;
 	records: Buffer[];
 	symbols: string[];
+	dropName: (reason: number, location: bigint) => string;
 	draining: NodeJS.Timeout | null;
 }
 
@@ -98,7 +99,7 @@ export async function stopEvents(): Promise<{ events: PacketEvent[]; lostEvents:
 }
 
 function decodeAll(records: readonly Buffer[]): PacketEvent[] {
-	const names = { netns: netnsNames(), dropReason: dropReasons(), program: programRuns() };
+	const names = { netns: netnsNames(), dropReason: tracer!.dropName, program: programRuns() };
 	return records.map((record) => decodeEvent(record, names));
 }
 
@@ -122,7 +123,7 @@ function load(): Tracer {
 		if (record.length === EVENT_SIZE) records.push(record);
 	});
 	const maps = [settings, events, object.map('softirq', 0)];
-	return { maps, settings, ring, records, symbols, draining: null };
+	return { maps, settings, ring, records, symbols, dropName: dropNames(), draining: null };
 }
 
 /** fentry needs a function in BTF *and* ftrace; that it loads is the proof of both. What does not is tried by kprobe. */
