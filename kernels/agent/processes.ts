@@ -62,7 +62,7 @@ export async function input(pid: number, bytes: Uint8Array | null): Promise<void
 	const stdin = inputs.get(pid);
 	if (!stdin || stdin.destroyed) return;
 	if (bytes === null) stdin.end();
-	else if (!stdin.write(bytes)) await Promise.race([once(stdin, 'drain'), once(stdin, 'close')]);
+	else await new Promise<void>((resolve) => stdin.write(bytes, () => resolve())); // the program may end without reading it
 }
 
 export function kill(pid: number, signal = 'SIGKILL'): void {

@@ -44,7 +44,7 @@ async function followSize(vm: Vm, { rows, columns }: WriteStream): Promise<void>
 async function fromInput(vm: Vm): Promise<number> {
 	await using shell = await vm.spawn(['bash', '-s'], { keepInput: true });
 	shell.onOutput((bytes, stream) => void process[stream].write(bytes));
-	return feed(shell, process.stdin);
+	return await feed(shell, process.stdin); // awaited here: leaving ends the shell
 }
 
 /** Hands on what is typed until the shell ends. */
