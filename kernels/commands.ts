@@ -4,8 +4,10 @@ import Table, { type HorizontalAlignment } from 'cli-table3';
 import type { Command } from 'commander';
 import PQueue from 'p-queue';
 import { type Catalogue, newestPerSeries, readCatalogue } from './catalogue.ts';
+import { stableSuites } from './debian.ts';
 import { formatBytes } from './disk.ts';
 import { PathproofError } from './errors.ts';
+import { registerFeatures } from './features-command.ts';
 import type { CatalogueEntry, Kernel } from './kernel.ts';
 import { LOCK_PATH, type Lock, type Move, moveLock, readLock, writeLock } from './lock.ts';
 import { getKernel, isCached, resolveKernels } from './pull.ts';
@@ -46,6 +48,7 @@ export function register(program: Command): Command {
 		.description('move the lock to the newest kernel of each series')
 		.option('--json', 'print one JSON document')
 		.action(update);
+	registerFeatures(kernels);
 	return kernels;
 }
 
@@ -73,14 +76,20 @@ async function ls(selector: string | undefined, { json }: { json?: boolean }): P
 async function pull(selector: string, { json }: { json?: boolean }): Promise<void> {
 	const queue = new PQueue({ concurrency: AT_ONCE });
 	const wanted = await resolveKernels(selector);
-	const pulled = await queue.addAll(wanted.map((kernel) => () => getKernel(kernel)));
+	// One that cannot be had does not keep the others away.
+	const settled = await Promise.allSettled(wanted.map((kernel) => queue.add(() => getKernel(kernel))));
+	const pulled = settled.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+	const failed = settled.flatMap((result, at) =>
+		result.status === 'rejected' ? [{ id: wanted[at]!.id, error: result.reason }] : [],
+	);
+	if (failed.length > 0) throw failed.length === 1 ? failed[0]!.error : allOf(failed);
 	if (json) return print({ schema: 1, kernels: pulled });
 	for (const { id, tier, vmlinuz } of pulled) console.log(`linux ${id}  ${tier}  ${styleText('dim', vmlinuz)}`);
 }
 
 async function update({ json }: { json?: boolean }): Promise<void> {
 	const old = readLock();
-	const { kernels, problems } = await readCatalogue('always');
+	const { kernels, problems } = await readCatalogue('always', stableSuites());
 	const { lock, moves } = moveLock(old, kernels, new Date().toISOString().slice(0, 10));
 	if (moves.length > 0) writeLock(lock);
 	if (json) return print({ schema: 1, lock: LOCK_PATH, moves, passedOver: problems });
@@ -103,7 +112,8 @@ async function catalogueOrWhy(): Promise<Catalogue> {
 function toRow(kernel: CatalogueEntry | Kernel, lock: Lock, catalogue: CatalogueEntry[]): Row {
 	if ('vmlinuz' in kernel) return { kernel, size: null, cached: true, suite: null, locked: null, newer: null };
 	const pinned = lock.kernels.find(({ id }) => id === kernel.id);
-	const newest = newestPerSeries(catalogue).find(
+	const stable = catalogue.filter(({ suite }) => stableSuites().includes(suite));
+	const newest = newestPerSeries(stable).find(
 		({ series, flavour }) => series === kernel.series && flavour === kernel.flavour,
 	);
 	return {
@@ -114,6 +124,20 @@ function toRow(kernel: CatalogueEntry | Kernel, lock: Lock, catalogue: Catalogue
 		locked: lock.default.includes(kernel.id) ? 'default' : lock.all.includes(kernel.id) ? 'all' : null,
 		newer: pinned && newest && newest.version !== kernel.version ? newest.version : null,
 	};
+}
+
+function allOf(failed: { id: string; error: unknown }[]): PathproofError {
+	const { error } = failed[0]!;
+	const { stage, hint, shortMessage } =
+		error instanceof PathproofError ? error : { stage: 'fetch' as const, hint: '', shortMessage: String(error) };
+	return new PathproofError(
+		`${failed.length} kernels could not be had (${failed.map(({ id }) => id).join(' ')}); the first: ${shortMessage}`,
+		{
+			stage,
+			hint,
+			cause: new AggregateError(failed.map((one) => one.error)),
+		},
+	);
 }
 
 function renderRows(rows: Row[]): string {

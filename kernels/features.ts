@@ -20,6 +20,8 @@ export interface Feature {
 	until?: string;
 	/** the commit that brought it, where a public source names it; without, `since` is from Debian's kernels alone */
 	commit?: string;
+	/** the series from which on Debian's cloud kernels are built with it, where that is later */
+	debian?: string;
 	/** what a build tree's `.config` must set */
 	config?: string;
 	/** Debian builds it as a module: kernels whose modules package is gone lack it */
@@ -48,6 +50,7 @@ const TABLE = {
 		probed: 'ip link add',
 		since: '6.7',
 		commit: '35dfaad7188c',
+		debian: '6.10',
 		config: 'CONFIG_NETKIT',
 	},
 	'netkit-scrub': {
@@ -111,6 +114,7 @@ const TABLE = {
 		probed: 'a link on a netkit primary',
 		since: '6.7',
 		commit: '35dfaad7188c',
+		debian: '6.10',
 		config: 'CONFIG_NETKIT',
 	},
 	'netkit-xdp-default': {
@@ -118,6 +122,7 @@ const TABLE = {
 		probed: 'an XDP link with no flags on a netkit primary',
 		since: '6.7',
 		until: '7.1',
+		debian: '6.10',
 		config: 'CONFIG_NETKIT',
 	},
 	'xdp-link': { what: 'XDP links', probed: 'a generic link on lo', since: '5.9', commit: 'aa8d3a716b59' },
@@ -181,6 +186,7 @@ const TABLE = {
 		probed: 'a link on ip6_rcv_core',
 		since: '5.18',
 		commit: '0dcac2725406',
+		debian: '6.12',
 		config: 'CONFIG_FPROBE',
 	},
 	'syscall-program': {
@@ -190,12 +196,20 @@ const TABLE = {
 		commit: '79a7f8bdb159',
 	},
 	ringbuf: { what: 'BPF ring buffers', probed: 'a map of that type', since: '5.8', commit: '457f44363a88' },
-	mptcp: { what: 'MPTCP sockets', probed: 'socket(2)', since: '5.6', commit: 'f870fa0b5768', config: 'CONFIG_MPTCP' },
+	mptcp: {
+		what: 'MPTCP sockets',
+		probed: 'socket(2)',
+		since: '5.6',
+		commit: 'f870fa0b5768',
+		debian: '6.1',
+		config: 'CONFIG_MPTCP',
+	},
 	tls: {
 		what: 'kernel TLS',
 		probed: 'setsockopt(2) of the ULP',
 		since: '4.13',
 		commit: '3c4d7559159b',
+		debian: '6.1',
 		config: 'CONFIG_TLS',
 		module: true,
 	},
@@ -251,6 +265,9 @@ function upstreamClaim({ series, tier, flavour, kdir }: Claimed, feature: Featur
 	}
 	if (feature.until && compareUpstream(series, feature.until) >= 0) {
 		return { claim: 'lacks', because: `it went with Linux ${feature.until}` };
+	}
+	if (flavour !== 'custom' && feature.debian && compareUpstream(series, feature.debian) < 0) {
+		return { claim: 'lacks', because: `Debian builds its kernels with it from ${feature.debian} on` };
 	}
 	if (flavour !== 'custom' && tier === 'image' && feature.module) {
 		return { claim: 'lacks', because: 'Debian builds it as a module, and the modules of this kernel are gone' };
