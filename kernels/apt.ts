@@ -1,6 +1,6 @@
 /** The package lists of Debian's archive, fetched and verified by apt under a configuration of its own, kept in `CACHE/apt`. */
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { cacheDir, keyOf } from './cache.ts';
 import { ARCHITECTURE, debianMirrors, writeAptConfig } from './debian.ts';
@@ -92,6 +92,7 @@ async function update(dir: string, suites: readonly string[], last: UpdateRecord
 	try {
 		makeDirectory(dir);
 		using _updating = await lock(join(dir, 'update.lock'), 'exclusive', { what: "Debian's package lists" });
+		dropOldLists(dirname(dir), basename(dir));
 		const meanwhile = readRecord(dir);
 		if (meanwhile && meanwhile.fetched !== last?.fetched) return meanwhile;
 		return await aptGetUpdate(dir, suites, last);
@@ -133,6 +134,15 @@ async function aptGetUpdate(
 	const record = { fetched: new Date().toISOString(), problems };
 	writeFileSync(join(dir, 'updated.json'), JSON.stringify(record));
 	return record;
+}
+
+/** Lists of other mirrors or suites, that nobody has asked for in a month: 60 to 100 MB each. */
+function dropOldLists(apt: string, own: string): void {
+	for (const name of readdirSync(apt).filter((candidate) => candidate !== own)) {
+		const record = readRecord(join(apt, name));
+		if (record && Date.now() - Date.parse(record.fetched) > 30 * DAY_MS)
+			rmSync(join(apt, name), { recursive: true, force: true });
+	}
 }
 
 function readRecord(dir: string): UpdateRecord | null {

@@ -50,6 +50,11 @@ export interface Source {
 	suite: string;
 }
 
+/** The suites whose kernels a lock may pin: what is in the others may be gone tomorrow. */
+export function stableSuites(): string[] {
+	return SUITES.filter(({ stable }) => stable).map(({ name }) => name);
+}
+
 /** The suites to read without being asked, and those of $PATHPROOF_DEBIAN_SUITES (comma list). */
 export function defaultSuites(extra = process.env.PATHPROOF_DEBIAN_SUITES ?? ''): string[] {
 	const asked = extra.split(',').filter(Boolean);
