@@ -9,7 +9,8 @@ const SPLATS: { kind: 'panic' | 'oops' | 'splat'; pattern: RegExp }[] = [
 	{ kind: 'panic', pattern: /Kernel panic - not syncing: .*/ },
 	{
 		kind: 'oops',
-		pattern: /(?:BUG: (?:unable to handle|kernel NULL pointer)|Oops: |general protection fault|kernel BUG at).*/,
+		pattern:
+			/(?:BUG: (?:unable to handle|kernel NULL pointer)|Oops: |invalid opcode: |general protection fault|kernel BUG at).*/,
 	},
 	{
 		kind: 'splat',

@@ -96,6 +96,12 @@ export class Qemu {
 		if (this.#ended) return this.error('the guest was ended by its pool', 'lost');
 		const splat = findSplat(this.console.text);
 		if (splat?.kind === 'panic') return this.error(splat.line, 'panic');
+		// A page of a template's memory that the file system has no room for.
+		if (signal === 'SIGBUS') {
+			return this.error("the guest's memory does not fit on the disk of the cache", 'setup', {
+				hint: 'free some space there, or point PATHPROOF_CACHE to another disk; npx pathproof doctor shows both',
+			});
+		}
 		if (signal) return this.error(`QEMU was killed by ${signal}`, 'lost');
 		if (this.#shutdown === 'guest-shutdown') return this.error('the guest powered itself off', 'lost');
 		if (this.#shutdown === 'guest-reset') return this.error('the guest reset itself', 'lost');

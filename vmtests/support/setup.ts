@@ -2,6 +2,7 @@
  * vitest's globalSetup of a kernel's project, in vitest's main process: one pool for all projects of the run. In watch mode it lives
  * until the watching ends, so a rerun boots nothing.
  */
+import { constants } from 'node:os';
 import type { TestProject } from 'vitest/node';
 import { connectPool } from '../../kernels/client.ts';
 import { PathproofError } from '../../kernels/errors.ts';
@@ -19,7 +20,7 @@ interface SharedPool {
 const here = globalThis as { [POOL]?: SharedPool };
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-	here[POOL] ??= { pool: startPool(), users: 0 };
+	here[POOL] ??= { pool: startPool().then(endOnSignal), users: 0 };
 	const shared = here[POOL];
 	shared.users++;
 	const pool = await shared.pool;
@@ -30,6 +31,14 @@ export default async function setup(project: TestProject): Promise<() => Promise
 		delete here[POOL];
 		await pool.close();
 	};
+}
+
+/** vitest would wait for the test that waits for its guest: a Ctrl-C ends the guests, their files and the run at once. */
+function endOnSignal(pool: Pool): Pool {
+	for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+		process.once(signal, () => void pool.close().finally(() => process.exit(128 + constants.signals[signal])));
+	}
+	return pool;
 }
 
 /** Fetches and boots the kernel before the first test's time runs. */
