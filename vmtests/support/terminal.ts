@@ -14,7 +14,7 @@ const PTY_NAME = '/run/pathproof-shell';
 
 /** What runs on the pty: its size first, so that the first prompt is drawn right. */
 export function ptyCommand(rows: number, columns: number): string[] {
-	return ['script', '-qefc', `tty >${PTY_NAME}; stty rows ${rows} cols ${columns}; exec bash -i`, '/dev/null'];
+	return ['script', '-qefc', `tty >${PTY_NAME}; stty rows ${rows} cols ${columns}; exec bash --norc -i`, '/dev/null'];
 }
 
 async function onTerminal(vm: Vm, stdin: ReadStream, stdout: WriteStream): Promise<number> {
