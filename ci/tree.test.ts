@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
 import { checkTree, wrongImports } from './imports.ts';
 
@@ -37,6 +38,16 @@ describe('imports point one way', () => {
 			'vmtests/lab.test.ts imports ci/doctor.ts, and vmtests/ must not know ci',
 		]);
 	});
+});
+
+test('no file names a registry, a mirror, or the folder it was written in', async () => {
+	// --no-index: a source archive has no history. The brackets keep this file from finding itself.
+	const words = ['registry[.]npmjs', '(deb|ftp[.].*|security)[.]debian[.]org', root];
+	const found = await execa('git', ['grep', '--no-index', '--exclude-standard', '-lE', words.join('|')], {
+		cwd: root,
+		reject: false,
+	});
+	expect(found).toMatchObject({ stdout: '', exitCode: 1 });
 });
 
 test('the lock pins packages by their integrity and names no registry', () => {
