@@ -18,6 +18,11 @@ test('each suite that apt passed over is named, with the first reason', () => {
 	});
 });
 
+test("apt 3's words are understood too", () => {
+	const apt3 = STDERR.replaceAll(/^E: /gm, 'Error: ').replaceAll(/^W: /gm, 'Warning: ');
+	expect(suiteProblems(apt3)).toEqual(suiteProblems(STDERR));
+});
+
 test('a clean update has no problems', () => {
 	expect(suiteProblems('')).toEqual({});
 });

@@ -76,16 +76,16 @@ export function suiteProblems(stderr: string): Record<string, string> {
 	return problems;
 }
 
-/** How apt 2.x words it: the suite first; then the reason, where the wording is not the reason itself. */
+/** How apt words it, 2.x and 3.x: the suite first; then the reason, where the wording is not the reason itself. */
 const COMPLAINTS: [RegExp, string][] = [
-	[/^[EW]: Failed to fetch \S+\/dists\/([^/]+)\/\S+\s+(.*)/, ''],
+	[/^(?:E|W|Error|Warning): Failed to fetch \S+\/dists\/([^/]+)\/\S+\s+(.*)/, ''],
 	[
-		/^[EW]: The repository '\S+ (\S+) (?:In)?Release' (?:does not have|no longer has) a Release file/,
+		/^(?:E|W|Error|Warning): The repository '\S+ (\S+) (?:In)?Release' (?:does not have|no longer has) a Release file/,
 		'not on this mirror',
 	],
-	[/^[EW]: Release file for \S+\/dists\/([^/]+)\/\S+ is (expired|not valid yet) /, ''],
-	[/^[EW]: GPG error: \S+ (\S+) (?:In)?Release: (.*)/, ''],
-	[/^[EW]: The repository '\S+ (\S+) (?:In)?Release' is not signed/, 'not signed'],
+	[/^(?:E|W|Error|Warning): Release file for \S+\/dists\/([^/]+)\/\S+ is (expired|not valid yet) /, ''],
+	[/^(?:E|W|Error|Warning): GPG error: \S+ (\S+) (?:In)?Release: (.*)/, ''],
+	[/^(?:E|W|Error|Warning): The repository '\S+ (\S+) (?:In)?Release' is not signed/, 'not signed'],
 ];
 
 async function update(dir: string, suites: readonly string[], last: UpdateRecord | null): Promise<UpdateRecord | null> {

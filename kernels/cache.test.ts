@@ -236,5 +236,6 @@ describe("a process's own directory", () => {
 		const long = await child('console.log(runDir().dir)', { env: { PATHPROOF_CACHE: join(cache, 'x'.repeat(80)) } });
 		expect(long.stdout).toContain('/pathproof-run-');
 		expect(existsSync(long.stdout)).toBe(false);
+		expect(long.stdout).toMatch(/^\/\S+\/\d+-\w{6}$/);
 	});
 });

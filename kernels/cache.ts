@@ -9,8 +9,8 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { allocatedBytes, diskError, flush, flushDirectory, makeDirectory } from './disk.ts';
-import { discard, type EntryRecord, evict, hasCode, RECORD, readRecord, sweep } from './evict.ts';
+import { allocatedBytes, diskError, flush, flushDirectory, hasCode, makeDirectory } from './disk.ts';
+import { discard, type EntryRecord, evict, RECORD, readRecord, sweep } from './evict.ts';
 import { type Lock, lock, tryLock } from './flock.ts';
 import { type RunDir, runDirIn } from './rundir.ts';
 

@@ -72,6 +72,11 @@ export function diskError(error: unknown, dir: string): unknown {
 	return error;
 }
 
+/** True for an error of Node's that bears one of these codes: `ENOENT`. */
+export function hasCode(error: unknown, ...codes: string[]): boolean {
+	return codes.includes((error as NodeJS.ErrnoException).code ?? '');
+}
+
 function withFile(path: string, act: (fd: number) => unknown): void {
 	const fd = openSync(path, 'r');
 	try {

@@ -12,9 +12,8 @@ import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
-import { makeDirectory } from './disk.ts';
+import { hasCode, makeDirectory } from './disk.ts';
 import { PathproofError } from './errors.ts';
-import { hasCode } from './evict.ts';
 
 export interface Wanted {
 	/** where to look, in this order: the next one only when the file is not there */

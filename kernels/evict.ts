@@ -1,7 +1,7 @@
 /** Keeps the cache below its limit, and throws away what dead processes left half made. */
 import { readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { formatBytes } from './disk.ts';
+import { formatBytes, hasCode } from './disk.ts';
 import { PathproofError } from './errors.ts';
 import { tryLock } from './flock.ts';
 
@@ -121,8 +121,4 @@ function list(dir: string): string[] {
 		if (hasCode(error, 'ENOENT', 'ENOTDIR')) return [];
 		throw error;
 	}
-}
-
-export function hasCode(error: unknown, ...codes: string[]): boolean {
-	return codes.includes((error as NodeJS.ErrnoException).code ?? '');
 }

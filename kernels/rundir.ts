@@ -1,9 +1,8 @@
 /** A directory for the sockets and consoles of this process, gone with it. */
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { lstatSync, mkdtempSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { makeDirectory } from './disk.ts';
-import { hasCode } from './evict.ts';
+import { hasCode, makeDirectory } from './disk.ts';
 import { type Lock, tryLock } from './flock.ts';
 
 export interface RunDir extends Disposable {
@@ -28,8 +27,12 @@ export function runDirIn(cache: string): RunDir {
 }
 
 function make(cache: string): RunDir {
-	const { dir, held } = claim(join(cache, 'run')) ?? claimOrThrow(fallback());
-	const remove = () => rmSync(dir, { recursive: true, force: true });
+	const elsewhere = fallback();
+	const { dir, held } = claim(join(cache, 'run')) ?? claim(elsewhere) ?? unclaimed(elsewhere);
+	const remove = () => {
+		rmSync(dir, { recursive: true, force: true });
+		if (dir.startsWith(elsewhere)) removeEmpty(elsewhere);
+	};
 	const release = () => {
 		process.off('exit', remove);
 		remove();
@@ -45,6 +48,9 @@ function claim(base: string): { dir: string; held: Lock } | null {
 	if (Buffer.byteLength(base) > LONGEST - '/4194304-XXXXXX'.length) return null;
 	try {
 		makeDirectory(base, 0o700);
+		// Others can write to TMPDIR: what they made there is not to be trusted.
+		const found = lstatSync(base);
+		if (found.uid !== process.getuid?.() || !found.isDirectory()) return null;
 		sweepRun(base);
 		const dir = mkdtempSync(join(base, `${process.pid}-`));
 		const held = tryLock(dir, 'shared', { create: false });
@@ -55,21 +61,21 @@ function claim(base: string): { dir: string; held: Lock } | null {
 	}
 }
 
-function claimOrThrow(base: string): { dir: string; held: Lock } {
-	const claimed = claim(base);
-	if (!claimed)
-		throw Object.assign(new Error(`cannot make a run-time directory in ${base}`), { code: 'EACCES', path: base });
-	return claimed;
+function unclaimed(base: string): never {
+	throw Object.assign(new Error(`cannot make a run-time directory in ${base}`), { code: 'EACCES', path: base });
 }
 
 function fallback(): string {
-	const uid = process.getuid?.() ?? 0;
-	const base = join(tmpdir(), `pathproof-run-${uid}`);
-	makeDirectory(base, 0o700);
-	// Others can write to the directory above: what they made there is not to be trusted.
-	if (statSync(base).uid !== uid)
-		throw Object.assign(new Error(`${base} belongs to another user`), { code: 'EACCES', path: base });
-	return base;
+	return join(tmpdir(), `pathproof-run-${process.getuid?.() ?? 0}`);
+}
+
+/** Nothing of ours stays in TMPDIR, unless another process still has its directory there. */
+function removeEmpty(base: string): void {
+	try {
+		rmdirSync(base);
+	} catch (error) {
+		if (!hasCode(error, 'ENOTEMPTY', 'ENOENT')) throw error;
+	}
 }
 
 /** Remove the directories of dead processes: nobody holds their flock. */
