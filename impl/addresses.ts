@@ -1,5 +1,4 @@
 /** Addresses as the BPF maps hold them, and those of this host. */
-import { createHash } from 'node:crypto';
 import { isIPv4, isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { DatapathError } from './errors.ts';
@@ -24,15 +23,14 @@ export function ownAddresses(): string[] {
 	return Object.values(networkInterfaces()).flatMap((of) => (of ?? []).map(({ address }) => address));
 }
 
-/** A locally administered MAC that stays the same for the same words: neighbours outlive a device made anew. */
-export function stableMac(...words: string[]): string {
-	const hash = createHash('sha256').update(words.join('\0')).digest('hex');
-	return ['02', ...(hash.match(/../g) ?? []).slice(0, 5)].join(':');
+/** Its index in this thread's netns; null where there is no such device. */
+export function findDevice(name: string): number | null {
+	return native.if_nametoindex(name) || null;
 }
 
-/** Its index in this thread's netns. */
+/** Throws a DatapathError where there is no such device. */
 export function deviceIndex(name: string): number {
-	const index: number = native.if_nametoindex(name);
+	const index = findDevice(name);
 	if (index) return index;
 	throw new DatapathError(`there is no device ${name}`, { hint: 'ip link' });
 }

@@ -10,7 +10,7 @@ import { BpfObject } from '../../../impl/libbpf/object.ts';
 import { RingBuffer } from '../../../impl/libbpf/ring.ts';
 import { netnsNames } from '../../../impl/netns.ts';
 import { bpfObjectPath } from '../../../impl/objects.ts';
-import { type PacketEvent, packetPaths } from '../hops.ts';
+import { type PacketEvent, type PathOptions, packetPaths } from '../hops.ts';
 import type { PacketFilter, PacketPath } from '../types.ts';
 import { dropNames } from './drops.ts';
 import { decodeEvent, EVENT_SIZE } from './events.ts';
@@ -71,10 +71,10 @@ export async function startTrace(filter: PacketFilter = {}): Promise<void> {
 }
 
 /** Waits until the last packet has come to rest, and answers the way of each. */
-export async function stopTrace(): Promise<TraceResult> {
+export async function stopTrace(options: PathOptions = {}): Promise<TraceResult> {
 	const { events, lostEvents } = await stopEvents();
 	return {
-		packets: packetPaths(events, lostEvents),
+		packets: packetPaths(events, lostEvents, options),
 		lostEvents,
 		symbols: tracer!.symbols,
 		untraced: untracedPrograms().map(({ program, why }) => ({ name: program.name, why })),

@@ -1,0 +1,71 @@
+import { expect, test } from 'vitest';
+import { deviceKind } from './device.ts';
+import { devicePair, hostCommands, innerCommands } from './wiring.ts';
+
+const addresses = { ipv6: '2001:db8:0:2::10', ipv4: '198.51.100.10' };
+const pair = devicePair('web');
+const commands = (device: string) => ({
+	host: hostCommands(addresses, deviceKind(device), pair),
+	inner: innerCommands(addresses, deviceKind(device), pair),
+});
+
+test('a veth pair has neighbours set by hand on both sides', () => {
+	expect(commands('veth')).toMatchInlineSnapshot(`
+		{
+		  "host": [
+		    "link add web address 02:f6:33:49:44:73 type veth peer name eth0 address 02:56:78:5d:1a:2f netns web",
+		    "link set dev web addrgenmode none up",
+		    "addr add fe80::1/64 dev web nodad",
+		    "route add 2001:db8:0:2::10/128 dev web",
+		    "route add 198.51.100.10/32 dev web",
+		    "neigh add 2001:db8:0:2::10 lladdr 02:56:78:5d:1a:2f dev web nud permanent",
+		    "neigh add 198.51.100.10 lladdr 02:56:78:5d:1a:2f dev web nud permanent",
+		  ],
+		  "inner": [
+		    "link set dev lo up",
+		    "link set dev eth0 addrgenmode none up",
+		    "addr add 2001:db8:0:2::10/128 dev eth0 nodad",
+		    "addr add 198.51.100.10/32 dev eth0",
+		    "neigh add fe80::1 lladdr 02:f6:33:49:44:73 dev eth0 nud permanent",
+		    "route add ::/0 via fe80::1 dev eth0",
+		    "route add 0.0.0.0/0 via inet6 fe80::1 dev eth0",
+		  ],
+		}
+	`);
+});
+
+test('netkit L3 has no Ethernet: routes by the device, no neighbours, and is born closed', () => {
+	expect(commands('netkit-l3')).toMatchInlineSnapshot(`
+		{
+		  "host": [
+		    "link add web type netkit mode l3 blackhole peer blackhole name eth0 netns web",
+		    "link set dev web addrgenmode none up",
+		    "route add 2001:db8:0:2::10/128 dev web",
+		    "route add 198.51.100.10/32 dev web",
+		  ],
+		  "inner": [
+		    "link set dev lo up",
+		    "link set dev eth0 addrgenmode none up",
+		    "addr add 2001:db8:0:2::10/128 dev eth0 nodad",
+		    "addr add 198.51.100.10/32 dev eth0",
+		    "route add ::/0 dev eth0",
+		    "route add 0.0.0.0/0 dev eth0",
+		  ],
+		}
+	`);
+});
+
+test('netkit is opened once its programs are there; veth has nothing to open', () => {
+	expect(deviceKind('netkit-l2').open(pair)).toEqual(['link set dev web type netkit forward peer forward']);
+	expect(deviceKind('veth').open(pair)).toEqual([]);
+});
+
+test('a MAC is of the name, and never a multicast one', () => {
+	expect(devicePair('web')).toEqual(pair);
+	expect(devicePair('api').hostMac).not.toBe(pair.hostMac);
+	expect(pair.hostMac).toMatch(/^02(:[0-9a-f]{2}){5}$/);
+});
+
+test('a device that is not built is refused with those that are', () => {
+	expect(() => deviceKind('ipvlan-l2')).toThrow('use one of veth, netkit-l2, netkit-l3');
+});

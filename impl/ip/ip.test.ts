@@ -1,0 +1,14 @@
+import { expect, test } from 'vitest';
+import { failedCommand, ipBatchArgs, ipJsonArgs } from './ip.ts';
+
+test('many commands are one process, in the netns that is asked for', () => {
+	expect(ipBatchArgs(null)).toEqual(['-batch', '-']);
+	expect(ipBatchArgs('web')).toEqual(['-n', 'web', '-batch', '-']);
+	expect(ipJsonArgs('web', ['addr', 'show'])).toEqual(['-n', 'web', '-json', 'addr', 'show']);
+});
+
+test('the command that failed is named by its words, not by its line', () => {
+	const input = 'link add web type veth\nlink set dev web up\n';
+	expect(failedCommand('Cannot find device "web"\nCommand failed -:2\n', input)).toBe('link set dev web up');
+	expect(failedCommand('Cannot open network namespace "web"\n', input)).toBeNull();
+});
