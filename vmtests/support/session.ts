@@ -49,9 +49,10 @@ export class Session implements AsyncDisposable {
 			return await openLab({ forks, pool: this.client, kernel })(request);
 		} catch (error) {
 			if (!(error instanceof Error) || error.name !== 'DatapathError') throw error;
-			const message = error.message.split('\n')[0]!;
-			const hint = 'npx pathproof kernels ls: another kernel may do it; another --device or --forward';
-			throw new PathproofError(message, { stage: 'call', kernel: kernel.id, hint, cause: error });
+			// What comes from a guest is its message alone: what failed, what was said, and what to try.
+			const [message, hint = 'another device, or a kernel that has it: npx pathproof kernels ls'] =
+				error.message.split('\ntry: ');
+			throw new PathproofError(message!, { stage: 'call', kernel: kernel.id, hint, cause: error });
 		}
 	}
 

@@ -2,8 +2,8 @@
 import { styleText } from 'node:util';
 import type { Command } from 'commander';
 import type { PoolVm } from '../../kernels/client.ts';
-import { PathproofError } from '../../kernels/errors.ts';
 import { keptNames } from '../../kernels/kept.ts';
+import { parseLab } from './lab-words.ts';
 import type { LabState } from './types.ts';
 
 interface Options {
@@ -32,6 +32,7 @@ export function register(program: Command): void {
 
 async function shell({ kernel, lab, from }: Options): Promise<void> {
 	if (from === true) return listKept();
+	const words = lab === 'none' ? null : parseLab(lab);
 	// Not imported above: --help and the list need none of it.
 	const [{ chooseKernel, Session }, { runShell }] = await Promise.all([
 		import('./session.ts'),
@@ -45,7 +46,7 @@ async function shell({ kernel, lab, from }: Options): Promise<void> {
 		return;
 	}
 	const chosen = await chooseKernel(kernel);
-	const { vm, state } = lab === 'none' ? bare(await session.vm(chosen)) : await session.lab(chosen, labWords(lab));
+	const { vm, state } = words === null ? bare(await session.vm(chosen)) : await session.lab(chosen, words);
 	tell(`linux ${vm.kernel.id} (${vm.accel}), gone when this shell ends`);
 	if (state) for (const line of introduce(state)) tell(line);
 	process.exitCode = await runShell(vm);
@@ -53,13 +54,6 @@ async function shell({ kernel, lab, from }: Options): Promise<void> {
 
 function bare(vm: PoolVm): { vm: PoolVm; state: null } {
 	return { vm, state: null };
-}
-
-/** Pure. Whether the words name a device and a way of forwarding is for the lab to say. */
-export function labWords(lab: string): { device: never; forward: never } {
-	const [device, forward, ...more] = lab.split('/');
-	if (device && forward && !more.length) return { device: device as never, forward: forward as never };
-	throw new PathproofError(`"${lab}" names no lab`, { stage: 'usage', hint: '--lab netkit/redirect' });
 }
 
 function introduce({ options, web, host, peer, programs }: LabState): string[] {

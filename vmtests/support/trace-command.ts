@@ -1,8 +1,8 @@
 /** `pathproof trace`: one stimulus, and the path it took. */
 import { type Command, Option } from 'commander';
 import type { Lab } from './lab.ts';
+import { LAB_DEVICES, LAB_FORWARDS, type LabWords } from './lab-words.ts';
 import type { Trace } from './trace.ts';
-import { DEVICES, FORWARDS } from './types.ts';
 
 /** What can be sent from the container to the peer, and how. */
 const STIMULI: Record<string, { send(lab: Lab): Promise<Trace>; what: string }> = {
@@ -12,10 +12,8 @@ const STIMULI: Record<string, { send(lab: Lab): Promise<Trace>; what: string }> 
 	curl: { send: ({ web, peer }) => web.curl(peer), what: 'one HTTP request over a connection of its own' },
 };
 
-interface Options {
+interface Options extends LabWords {
 	kernel?: string;
-	device: string;
-	forward: string;
 	stimulus: string;
 	json?: boolean;
 }
@@ -28,12 +26,10 @@ export function register(program: Command): void {
 			'Send one stimulus from a container to a peer beyond its host, and show the path that each packet took.',
 		)
 		.option('--kernel <kernel>', 'one kernel: 6.12, 6.12.95, a build tree; the newest default without')
+		.addOption(new Option('--device <device>', "the container's device").choices(LAB_DEVICES).default('netkit'))
 		.addOption(
-			new Option('--device <device>', "the container's device")
-				.choices(['netkit', 'ipvlan', ...DEVICES])
-				.default('netkit'),
+			new Option('--forward <forward>', 'how its packets pass the host').choices(LAB_FORWARDS).default('redirect'),
 		)
-		.addOption(new Option('--forward <forward>', 'how its packets pass the host').choices(FORWARDS).default('redirect'))
 		.addOption(new Option('--stimulus <stimulus>', stimuli.join(', ')).choices(Object.keys(STIMULI)).default('ping'))
 		.option('--json', 'print one JSON document: fixtures/schemas/trace.json')
 		.action(trace);
@@ -49,7 +45,7 @@ async function trace({ kernel: selector, device, forward, stimulus, json }: Opti
 	]);
 	const kernel = await chooseKernel(selector);
 	await using session = await Session.open();
-	const lab = await session.lab(kernel, { device, forward } as Parameters<typeof session.lab>[1]);
+	const lab = await session.lab(kernel, { device, forward });
 	const taken = await STIMULI[stimulus]!.send(lab);
 	if (json) return console.log(JSON.stringify(toTraceDocument(lab, taken)));
 	const { options } = lab.state;

@@ -1,0 +1,25 @@
+/** The words of the command line for a lab. */
+import { DEVICE_KINDS } from '../../impl/devices/device.ts';
+import { PathproofError } from '../../kernels/errors.ts';
+import type { Device, Forward } from './types.ts';
+
+/** What can be built, `netkit` standing for the mode that is used most. */
+export const LAB_DEVICES = ['netkit', ...(Object.keys(DEVICE_KINDS) as Device[])] as const;
+export const LAB_FORWARDS = ['redirect', 'stack'] as const satisfies readonly Forward[];
+
+export interface LabWords {
+	device: (typeof LAB_DEVICES)[number];
+	forward: (typeof LAB_FORWARDS)[number];
+}
+
+/** `netkit/redirect`. Throws stage `usage` for what is no lab. */
+export function parseLab(text: string): LabWords {
+	const [wantedDevice, wantedForward, ...more] = text.split('/');
+	const device = LAB_DEVICES.find((word) => word === wantedDevice);
+	const forward = LAB_FORWARDS.find((word) => word === wantedForward);
+	if (device && forward && !more.length) return { device, forward };
+	throw new PathproofError(`"${text}" is no lab`, {
+		stage: 'usage',
+		hint: `DEVICE/FORWARD, of ${LAB_DEVICES.join(', ')} and ${LAB_FORWARDS.join(', ')}: --lab netkit/redirect`,
+	});
+}
