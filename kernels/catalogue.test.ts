@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { catalogueOf, newestPerSeries, parseName, parsePackages } from './catalogue.ts';
+import { catalogueOf, parseName, parsePackages } from './catalogue.ts';
+import { newestPerSeries } from './versions.ts';
 
 /** Excerpts of the real Packages files of 2026-11-22, a file per suite. */
 const EXCERPTS = new URL('../fixtures/packages/', import.meta.url);

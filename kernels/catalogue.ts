@@ -7,7 +7,7 @@ import { entry, keyOf } from './cache.ts';
 import { ARCHITECTURE, defaultSuites, SUITES } from './debian.ts';
 import { PathproofError } from './errors.ts';
 import type { CatalogueEntry, DebianPackage, Flavour } from './kernel.ts';
-import { compareDebian, compareUpstream, seriesOf } from './versions.ts';
+import { byAge, compareDebian, compareUpstream, seriesOf } from './versions.ts';
 
 export interface Catalogue {
 	/** oldest first; the cloud flavour before the generic one */
@@ -122,21 +122,6 @@ export function catalogueOf(packages: DebianPackage[]): CatalogueEntry[] {
 		if (!rival || preference(build, rival) > 0) best.set(build.id, build);
 	}
 	return [...best.values()].sort(byAge);
-}
-
-/** Pure: the newest kernel of each series and flavour, one with modules where there is one. */
-export function newestPerSeries(kernels: CatalogueEntry[]): CatalogueEntry[] {
-	const newest = new Map<string, CatalogueEntry>();
-	for (const kernel of [...kernels].sort(
-		(a, b) => Number(b.tier === 'image') - Number(a.tier === 'image') || byAge(a, b),
-	))
-		newest.set(`${kernel.series} ${kernel.flavour}`, kernel);
-	return [...newest.values()].sort(byAge);
-}
-
-/** Pure: oldest first, cloud before generic. */
-export function byAge(a: CatalogueEntry, b: CatalogueEntry): number {
-	return compareUpstream(a.version, b.version) || (a.flavour < b.flavour ? -1 : Number(a.flavour > b.flavour));
 }
 
 /** A kernel from the package that holds its image; null where this package holds none. */

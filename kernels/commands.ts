@@ -3,7 +3,7 @@ import { styleText } from 'node:util';
 import Table, { type HorizontalAlignment } from 'cli-table3';
 import type { Command } from 'commander';
 import PQueue from 'p-queue';
-import { type Catalogue, newestPerSeries, readCatalogue } from './catalogue.ts';
+import { type Catalogue, readCatalogue } from './catalogue.ts';
 import { stableSuites } from './debian.ts';
 import { formatBytes } from './disk.ts';
 import { PathproofError } from './errors.ts';
@@ -11,6 +11,7 @@ import { registerFeatures } from './features-command.ts';
 import type { CatalogueEntry, Kernel } from './kernel.ts';
 import { LOCK_PATH, type Lock, type Move, moveLock, readLock, writeLock } from './lock.ts';
 import { getKernel, isCached, resolveKernels } from './pull.ts';
+import { newestPerSeries } from './versions.ts';
 
 /** Fetches at a time: the second is verified and unpacked while the first still comes. */
 const AT_ONCE = 2;

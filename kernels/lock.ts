@@ -2,11 +2,10 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { byAge, newestPerSeries } from './catalogue.ts';
 import { diskError } from './disk.ts';
 import { PathproofError } from './errors.ts';
 import type { CatalogueEntry } from './kernel.ts';
-import { compareUpstream } from './versions.ts';
+import { byAge, compareUpstream, newestPerSeries } from './versions.ts';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 

@@ -1,25 +1,20 @@
-/** A kernel that is here: fetched, verified, unpacked into the cache, or read from a build tree. */
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+/**
+ * A kernel that is here: fetched, verified, unpacked into the cache, or read from a build tree. What fetches and unpacks is imported when it
+ * is needed: every run of every test comes through here, and finds its kernels in the cache.
+ */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheDir, type Entry, entry, find, keyOf } from './cache.ts';
-import { readCatalogue } from './catalogue.ts';
-import { archiveUri, debianMirrors, suiteNamed } from './debian.ts';
-import { makeDirectory } from './disk.ts';
-import { download } from './download.ts';
 import { PathproofError } from './errors.ts';
 import { RECORD } from './evict.ts';
-import type { CatalogueEntry, DebianPackage, Kernel } from './kernel.ts';
+import type { CatalogueEntry, Kernel } from './kernel.ts';
 import { type Lock, readLock } from './lock.ts';
-import { type Progress, progress as terminal } from './progress.ts';
+import type { Progress } from './progress.ts';
 import { needsCatalogue, parseSelector, resolve, type Term } from './selector.ts';
-import { kernelFromFiles, kernelFromTree } from './tree.ts';
-import { unpackKernel } from './unpack.ts';
 
 /** Bumped when an unpacked kernel is laid out in another way. */
 const FORMAT = 1;
 const KIND = 'kernel';
-/** A part of a download that nobody went on with for so long is given up. */
-const PART_AGE_MS = 30 * 24 * 3600 * 1000;
 
 /** The cache entries of kernels that this process uses, by directory: held to its end, so that none goes while a VM runs it. */
 const held = new Map<string, Entry>();
@@ -33,8 +28,9 @@ export async function resolveKernels(selector: string): Promise<Array<CatalogueE
 	const terms = parseSelector(selector);
 	const named = needsCatalogue(terms, lock) ? await resolveInCatalogue(terms, lock) : resolve(terms, lock, []);
 	return Promise.all(
-		named.map((found) => {
+		named.map(async (found) => {
 			if (!('kind' in found)) return found;
+			const { kernelFromFiles, kernelFromTree } = await import('./tree.ts');
 			return found.kind === 'tree' ? kernelFromTree(found.path) : kernelFromFiles(found.vmlinuz, found.modules);
 		}),
 	);
@@ -43,6 +39,7 @@ export async function resolveKernels(selector: string): Promise<Array<CatalogueE
 /** Where the lists cannot be had, that is why a kernel is not known; and yet it may be a slip of the pen: then the lock knows better. */
 async function resolveInCatalogue(terms: Term[], lock: Lock): Promise<ReturnType<typeof resolve>> {
 	try {
+		const { readCatalogue } = await import('./catalogue.ts');
 		return resolve(terms, lock, (await readCatalogue()).kernels);
 	} catch (error) {
 		if (!(error instanceof PathproofError) || error.stage !== 'fetch') throw error;
@@ -89,7 +86,7 @@ export function isCached(kernel: CatalogueEntry): boolean {
  * Fetches, verifies and unpacks a kernel, unless it is in the cache. Throws stage `fetch` where a package cannot be had or is not what
  * its SHA-256 says, `unpack` where it cannot be read, `setup` on a full or read-only disk.
  */
-export async function pullKernel(kernel: CatalogueEntry, progress: Progress = terminal): Promise<Kernel> {
+export async function pullKernel(kernel: CatalogueEntry, progress?: Progress): Promise<Kernel> {
 	const key = digestOf(kernel);
 	const name = join(cacheDir(), KIND, key);
 	const here = held.get(name) ?? find(KIND, key) ?? (await fetchKernel(kernel, key, progress));
@@ -99,66 +96,11 @@ export async function pullKernel(kernel: CatalogueEntry, progress: Progress = te
 	return toKernel(kernel, key, here.dir);
 }
 
-function fetchKernel(kernel: CatalogueEntry, key: string, progress: Progress): Promise<Entry> {
+function fetchKernel(kernel: CatalogueEntry, key: string, progress?: Progress): Promise<Entry> {
 	const { id, release, suite, packages } = kernel;
-	return entry(
-		KIND,
-		key,
-		async (dir) => {
-			const debs = await fetchPackages(kernel, progress);
-			await unpackKernel(debs, release, dir, kernel.tier === 'full');
-			for (const deb of debs) rmSync(deb);
-		},
-		{ what: `kernel ${id}`, meta: { id, release, suite, packages: packages.map(({ filename }) => filename) } },
-	);
-}
-
-/** The packages' files, verified, in `CACHE/downloads`: kept by their sums, so that what was interrupted goes on whoever asks. */
-async function fetchPackages(kernel: CatalogueEntry, progress: Progress): Promise<string[]> {
-	const downloads = join(cacheDir(), 'downloads');
-	makeDirectory(downloads);
-	dropOldParts(downloads);
-	const task = progress.start(
-		`linux ${kernel.id}`,
-		kernel.packages.reduce((sum, { size }) => sum + size, 0),
-	);
-	const had = new Map<string, number>();
-	const debs: string[] = [];
-	try {
-		for (const one of kernel.packages) {
-			const deb = join(downloads, `${one.sha256}.deb`);
-			const uris = await addresses(one);
-			await download({ uris, size: one.size, sha256: one.sha256 }, deb, (bytes) => {
-				had.set(one.name, bytes);
-				task.update([...had.values()].reduce((sum, part) => sum + part, 0));
-			});
-			debs.push(deb);
-		}
-	} catch (error) {
-		task.done('failed');
-		throw error;
-	}
-	task.done('fetched and verified');
-	return debs;
-}
-
-/** Where a package may be: on the mirror; then, where $PATHPROOF_SNAPSHOT names one, in an archive that keeps all. */
-async function addresses({ suite, filename }: DebianPackage): Promise<string[]> {
-	const base = process.env.PATHPROOF_SNAPSHOT?.replace(/\/+$/, '');
-	const mirrored = archiveUri(await debianMirrors(), suite, filename);
-	if (!base) return [mirrored];
-	// The layout of snapshot.debian.org, which answers with the state at or before the given second.
-	const archive = suiteNamed(suite).archive === 'security' ? 'debian-security' : 'debian';
-	const second = `${readLock().date.replaceAll('-', '')}T235959Z`;
-	return [mirrored, `${base}/archive/${archive}/${second}/${filename}`, `${base}/${filename}`];
-}
-
-function dropOldParts(downloads: string): void {
-	for (const name of readdirSync(downloads)) {
-		const path = join(downloads, name);
-		const { mtimeMs } = statSync(path, { throwIfNoEntry: false }) ?? {};
-		if (mtimeMs !== undefined && Date.now() - mtimeMs > PART_AGE_MS) rmSync(path, { force: true });
-	}
+	const build = async (dir: string) => (await import('./fetch.ts')).fetchInto(dir, kernel, progress);
+	const meta = { id, release, suite, packages: packages.map(({ filename }) => filename) };
+	return entry(KIND, key, build, { what: `kernel ${id}`, meta });
 }
 
 function digestOf({ release, packages }: CatalogueEntry): string {

@@ -1,10 +1,9 @@
 /** The words by which a user names kernels: parsed, then looked up in the lock and the catalogue. Both are pure. */
 import { closest, distance } from 'fastest-levenshtein';
-import { byAge, newestPerSeries } from './catalogue.ts';
 import { PathproofError } from './errors.ts';
 import type { CatalogueEntry, Flavour } from './kernel.ts';
 import type { Lock } from './lock.ts';
-import { compareUpstream, seriesOf } from './versions.ts';
+import { byAge, compareUpstream, newestPerSeries, seriesOf } from './versions.ts';
 
 /** One part of a comma list. */
 export type Term =

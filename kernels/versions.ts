@@ -1,4 +1,5 @@
-/** Versions as Debian and the kernel order them. */
+/** Versions, and kernels by their versions, as Debian and the kernel order them. */
+import type { CatalogueEntry } from './kernel.ts';
 
 /** Pure: Debian's order (deb-version(7)): negative where `a` is older. `~` sorts before the end, letters before the rest. */
 export function compareDebian(a: string, b: string): number {
@@ -22,6 +23,21 @@ export function seriesOf(version: string): string {
 		.slice(0, 2)
 		.join('.')
 		.replace(/[-~].*/, '');
+}
+
+/** Pure: the newest kernel of each series and flavour, one with modules where there is one. */
+export function newestPerSeries(kernels: CatalogueEntry[]): CatalogueEntry[] {
+	const newest = new Map<string, CatalogueEntry>();
+	for (const kernel of [...kernels].sort(
+		(a, b) => Number(b.tier === 'image') - Number(a.tier === 'image') || byAge(a, b),
+	))
+		newest.set(`${kernel.series} ${kernel.flavour}`, kernel);
+	return [...newest.values()].sort(byAge);
+}
+
+/** Pure: oldest first, cloud before generic. */
+export function byAge(a: CatalogueEntry, b: CatalogueEntry): number {
+	return compareUpstream(a.version, b.version) || (a.flavour < b.flavour ? -1 : Number(a.flavour > b.flavour));
 }
 
 function comparePart(a: string, b: string): number {
