@@ -47,12 +47,16 @@ async function assemble(kernel: Kernel, profile: Profile, accel: Accel): Promise
 
 /** Asked once per kernel and machine: starting virtme-ng takes longer than restoring a guest. */
 async function virtmeAnswer(kernel: Kernel, accel: Accel): Promise<string[]> {
-	const ask = (dir: string) => askVirtme(kernel, accel, dir);
-	if (kernel.kdir) return ask(kernel.kdir); // a tree is rebuilt in place: its path says nothing of its content
-	using answer: Entry = await entry('virtme', keyOf(kernel.vmlinuz, accel, process.env.PATH), async (dir) => {
+	using answer: Entry = await entry('virtme', keyOf(kernel.digest, accel, process.env.PATH), async (dir) => {
 		const root = join(dir, 'root');
 		await mkdir(root);
-		await writeFile(join(dir, 'command.json'), JSON.stringify(await ask(root)));
+		const words = await askVirtme(kernel, accel, root);
+		await writeFile(join(dir, FILE), JSON.stringify(words.map((word) => (word === kernel.vmlinuz ? IMAGE : word))));
 	});
-	return JSON.parse(await readFile(join(answer.dir, 'command.json'), 'utf8')) as string[];
+	const words = JSON.parse(await readFile(join(answer.dir, FILE), 'utf8')) as string[];
+	return words.map((word) => (word === IMAGE ? kernel.vmlinuz : word));
 }
+
+const FILE = 'command.json';
+/** Stands for the kernel's image: a cache may be moved, and two trees may hold the same kernel. */
+const IMAGE = '@vmlinuz';

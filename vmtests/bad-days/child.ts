@@ -28,17 +28,19 @@ export interface Child {
 
 export interface ChildOptions {
 	env?: Record<string, string>;
+	/** typed into it */
+	input?: string;
 	/** put before the command: `['unshare', '-n', '--']` */
 	under?: string[];
 }
 
 /** `pathproof WORDS`. */
-export function start(words: string[], { env = {}, under = [] }: ChildOptions = {}): Child {
+export function start(words: string[], { env = {}, under = [], input }: ChildOptions = {}): Child {
 	const mark = randomUUID();
 	const dir = mkdtempSync(join(tmpdir(), 'bad-day-'));
 	const report = join(dir, 'report.json');
 	const [program, ...args] = [...under, process.execPath, join(HOME, 'cli.ts'), ...words];
-	const child = spawnChild(program!, args, { ...env, [MARK]: mark, PATHPROOF_TEST_REPORT: report });
+	const child = spawnChild(program!, args, { ...env, [MARK]: mark, PATHPROOF_TEST_REPORT: report }, input);
 	return {
 		process: child,
 		mark,
@@ -52,12 +54,12 @@ export function start(words: string[], { env = {}, under = [] }: ChildOptions = 
 	};
 }
 
-function spawnChild(program: string, args: string[], env: Record<string, string>) {
+function spawnChild(program: string, args: string[], env: Record<string, string>, input = '') {
 	return execa(program, args, {
 		cwd: HOME,
 		// What vitest sets for its own workers is not for a vitest below them.
 		env: { ...env, VITEST: undefined, VITEST_POOL_ID: undefined, NODE_ENV: undefined, PATHPROOF_KERNEL: undefined },
-		stdin: 'ignore',
+		input,
 		all: true,
 		reject: false,
 		timeout: 240_000,
