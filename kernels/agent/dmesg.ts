@@ -1,5 +1,6 @@
 /** The kernel's log, from /dev/kmsg: one record per read. */
 import { constants, openSync } from 'node:fs';
+import { parseRecord } from './kmsg.ts';
 import { readNow } from './native.ts';
 import type { KernelMessage, KernelMessages } from './protocol.ts';
 
@@ -19,18 +20,4 @@ export function dmesg(since = 0): KernelMessages {
 	kept.splice(0, kept.length - KEPT);
 	const next = (kept.at(-1)?.sequence ?? -1) + 1;
 	return { next, messages: kept.filter(({ sequence }) => sequence >= since) };
-}
-
-/** `priority,sequence,microseconds,flags;text`, then lines of ` KEY=value`. Throws nothing: what is no record is text. */
-export function parseRecord(record: string): KernelMessage {
-	const end = record.indexOf(';');
-	const [priority = '0', sequence = '0', time = '0'] = record.slice(0, end).split(',');
-	const text = record.slice(end + 1);
-	const line = text.indexOf('\n');
-	return {
-		level: Number(priority) & 7,
-		sequence: Number(sequence),
-		time: Number(time),
-		text: line < 0 ? text : text.slice(0, line),
-	};
 }
