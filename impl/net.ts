@@ -2,7 +2,7 @@
  * The network of one container on this host: a netns, a device pair, addresses, routes, and the way its packets take. What is
  * made here lives in the kernel alone: netns, links, and pins below /sys/fs/bpf/pathproof.
  */
-import { deviceIndex, findDevice } from './addresses.ts';
+import { addressBytes, deviceIndex, findDevice } from './addresses.ts';
 import { type DeviceKind, deviceKind } from './devices/device.ts';
 import { devicePair, hostCommands, innerCommands } from './devices/wiring.ts';
 import { DatapathError } from './errors.ts';
@@ -10,6 +10,7 @@ import { type Attachment, attachments, detachOne } from './forward/attach.ts';
 import { forgetAddresses, redirectContainer, type Uplink } from './forward/redirect.ts';
 import { enableForwarding } from './forward/stack.ts';
 import { ipBatch } from './ip/ip.ts';
+import { namedNetns } from './netns.ts';
 
 export interface ContainerOptions {
 	/** of the netns and of the device's host end: at most 15 characters */
@@ -27,7 +28,7 @@ export interface ContainerOptions {
 export async function addContainer(options: ContainerOptions): Promise<Attachment[]> {
 	const kind = deviceKind(options.device);
 	const pair = devicePair(options.name);
-	await ipBatch(null, [`netns add ${pair.netns}`]);
+	refuse(options);
 	try {
 		await ipBatch(null, hostCommands(options, kind, pair));
 		await ipBatch(options.name, innerCommands(options, kind, pair));
@@ -46,12 +47,26 @@ export async function removeContainer(container: Pick<ContainerOptions, 'name' |
 	await undo(container);
 }
 
+/** What is there already is somebody's: neither used nor, when something fails, taken away. */
+function refuse({ name, ipv6, ipv4, uplink }: ContainerOptions): void {
+	for (const address of [ipv6, ipv4]) addressBytes(address);
+	deviceIndex(uplink.device);
+	const taken = namedNetns().includes(name) ? 'netns' : findDevice(name) ? 'device' : null;
+	if (!taken) return;
+	throw new DatapathError(`there is a ${taken} ${name} already`, {
+		hint: taken === 'netns' ? `ip netns del ${name}, or another name` : `ip link del ${name}, or another name`,
+	});
+}
+
 /** The pair goes with its host end, at once; deleting the netns alone would take it along some time later. */
 async function undo({ name, ipv6, ipv4 }: Pick<ContainerOptions, 'name' | 'ipv6' | 'ipv4'>): Promise<void> {
-	forgetAddresses([ipv6, ipv4]);
 	const ifindex = findDevice(name);
-	await ipBatch(null, [...(ifindex ? [`link del ${name}`] : []), `netns del ${name}`]);
+	await ipBatch(null, [
+		...(ifindex ? [`link del dev ${name}`] : []),
+		...(namedNetns().includes(name) ? [`netns del ${name}`] : []),
+	]);
 	for (const one of attachments()) if (one.ifindex === ifindex) detachOne(one, true);
+	forgetAddresses([ipv6, ipv4]);
 }
 
 /** Takes a program from all devices that it is attached to. Throws a DatapathError where it is on none. */

@@ -31,7 +31,8 @@ export function netnsNames(): Map<number, string> {
 	return names;
 }
 
-function namedNetns(): string[] {
+/** Those made by `ip netns add`. */
+export function namedNetns(): string[] {
 	try {
 		return readdirSync(NETNS_DIR);
 	} catch (error) {

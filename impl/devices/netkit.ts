@@ -7,7 +7,7 @@ import type { DeviceKind, DevicePair } from './device.ts';
 /** The host end is the primary: programs of both sides are attached by it, and the container cannot reach them. */
 export const NETKIT_L2: DeviceKind = {
 	create: ({ name, netns, inner, hostMac, innerMac }) => [
-		`link add ${name} address ${hostMac} type netkit mode l2 blackhole peer blackhole name ${inner} address ${innerMac} netns ${netns}`,
+		`link add name ${name} address ${hostMac} type netkit mode l2 blackhole peer blackhole name ${inner} address ${innerMac} netns ${netns}`,
 	],
 	open,
 	ethernet: true,
@@ -17,7 +17,7 @@ export const NETKIT_L2: DeviceKind = {
 /** No Ethernet header, no MAC, no neighbours. */
 export const NETKIT_L3: DeviceKind = {
 	create: ({ name, netns, inner }) => [
-		`link add ${name} type netkit mode l3 blackhole peer blackhole name ${inner} netns ${netns}`,
+		`link add name ${name} type netkit mode l3 blackhole peer blackhole name ${inner} netns ${netns}`,
 	],
 	open,
 	ethernet: false,

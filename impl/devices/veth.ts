@@ -3,7 +3,7 @@ import type { DeviceKind } from './device.ts';
 
 export const VETH: DeviceKind = {
 	create: ({ name, netns, inner, hostMac, innerMac }) => [
-		`link add ${name} address ${hostMac} type veth peer name ${inner} address ${innerMac} netns ${netns}`,
+		`link add name ${name} address ${hostMac} type veth peer name ${inner} address ${innerMac} netns ${netns}`,
 	],
 	// nothing to open: a veth pair passes packets from its first moment on
 	open: () => [],

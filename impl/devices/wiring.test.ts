@@ -13,7 +13,8 @@ test('a veth pair has neighbours set by hand on both sides', () => {
 	expect(commands('veth')).toMatchInlineSnapshot(`
 		{
 		  "host": [
-		    "link add web address 02:f6:33:49:44:73 type veth peer name eth0 address 02:56:78:5d:1a:2f netns web",
+		    "netns add web",
+		    "link add name web address 02:f6:33:49:44:73 type veth peer name eth0 address 02:56:78:5d:1a:2f netns web",
 		    "link set dev web addrgenmode none up",
 		    "addr add fe80::1/64 dev web nodad",
 		    "route add 2001:db8:0:2::10/128 dev web",
@@ -38,7 +39,8 @@ test('netkit L3 has no Ethernet: routes by the device, no neighbours, and is bor
 	expect(commands('netkit-l3')).toMatchInlineSnapshot(`
 		{
 		  "host": [
-		    "link add web type netkit mode l3 blackhole peer blackhole name eth0 netns web",
+		    "netns add web",
+		    "link add name web type netkit mode l3 blackhole peer blackhole name eth0 netns web",
 		    "link set dev web addrgenmode none up",
 		    "route add 2001:db8:0:2::10/128 dev web",
 		    "route add 198.51.100.10/32 dev web",

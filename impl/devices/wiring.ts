@@ -20,6 +20,7 @@ export function devicePair(name: string): DevicePair {
 export function hostCommands({ ipv6, ipv4 }: Addresses, kind: DeviceKind, pair: DevicePair): string[] {
 	const { name } = pair;
 	return [
+		`netns add ${pair.netns}`,
 		...kind.create(pair),
 		`link set dev ${name} addrgenmode none up`,
 		...(kind.ethernet ? [`addr add ${GATEWAY}/64 dev ${name} nodad`] : []),

@@ -1,5 +1,5 @@
 /** Past the host's IP stack: redirect_neigh out, redirect_peer in. The programs are bpf/redirect.bpf.c. */
-import { closeSync, existsSync, mkdirSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
 import { addressBytes, deviceIndex, ownAddresses } from '../addresses.ts';
@@ -7,11 +7,12 @@ import { getPinned, pin } from '../libbpf/attach.ts';
 import { BpfMap, u32 } from '../libbpf/map.ts';
 import { BpfObject } from '../libbpf/object.ts';
 import { bpfObjectPath } from '../objects.ts';
-import { type Attachment, attach, PIN_ROOT } from './attach.ts';
+import { type Attachment, attach, attachments, detachOne, PIN_ROOT } from './attach.ts';
 
 const PROGRAMS = ['egress_neigh', 'ingress_peer'] as const;
-/** name and size of a value, as in redirect.bpf.c */
-const MAPS = { endpoints: 4, next_hops: 24 } as const;
+/** bytes of a key and of a value, as in redirect.bpf.c */
+const MAPS = { endpoints: [16, 4], next_hops: [4, 24] } as const;
+const NEXT_HOP_SIZE = MAPS.next_hops[1];
 
 const NEXT_HOP_IPV6 = 0;
 const NEXT_HOP_IPV4 = 1;
@@ -37,8 +38,8 @@ class Datapath implements Disposable {
 		if (!existsSync(pinPath('maps', 'next_hops'))) loadAndPin();
 		const [egress_neigh, ingress_peer] = PROGRAMS.map((name) => getPinned(pinPath('programs', name)));
 		this.programs = { egress_neigh: egress_neigh!, ingress_peer: ingress_peer! };
-		this.endpoints = new BpfMap('endpoints', getPinned(pinPath('maps', 'endpoints')), MAPS.endpoints);
-		this.nextHops = new BpfMap('next_hops', getPinned(pinPath('maps', 'next_hops')), MAPS.next_hops);
+		this.endpoints = new BpfMap('endpoints', getPinned(pinPath('maps', 'endpoints')), ...MAPS.endpoints);
+		this.nextHops = new BpfMap('next_hops', getPinned(pinPath('maps', 'next_hops')), ...MAPS.next_hops);
 	}
 
 	[Symbol.dispose](): void {
@@ -66,16 +67,25 @@ export function redirectContainer(
 	];
 }
 
-/** Nothing is redirected to these any more. */
+/** Nothing is redirected to these any more. Once no container is left, the uplink is as it was before the first. */
 export function forgetAddresses(addresses: readonly string[]): void {
 	if (!existsSync(pinPath('maps', 'endpoints'))) return;
+	if (forget(addresses) > 0) return;
+	for (const one of attachments()) if (one.program === 'ingress_peer') detachOne(one);
+	rmSync(PIN_ROOT, { recursive: true });
+}
+
+/** Answers how many addresses of containers are left. */
+function forget(addresses: readonly string[]): number {
 	using datapath = new Datapath();
-	for (const address of addresses) datapath.endpoints.delete(addressBytes(address));
+	const { endpoints } = datapath;
+	for (const address of addresses) endpoints.delete(addressBytes(address));
+	return endpoints.keys().filter((key) => endpoints.lookup(key)?.readUInt32LE(0)).length;
 }
 
 /** struct next_hop { __u32 ifindex, family; struct address address; } */
 function nextHop(ifindex: number, address: string | undefined): Buffer {
-	const bytes = Buffer.alloc(MAPS.next_hops);
+	const bytes = Buffer.alloc(NEXT_HOP_SIZE);
 	bytes.writeUInt32LE(ifindex, 0);
 	if (address === undefined) return bytes;
 	bytes.writeUInt32LE(isIPv4(address) ? AF_INET : AF_INET6, 4);
@@ -87,7 +97,8 @@ function loadAndPin(): void {
 	for (const kind of ['programs', 'maps'] as const) mkdirSync(join(PIN_ROOT, kind), { recursive: true });
 	using object = BpfObject.open(bpfObjectPath('redirect')).load();
 	for (const name of PROGRAMS) pin(object.programFd(name), pinPath('programs', name));
-	for (const name of ['endpoints', 'next_hops'] as const) pin(object.map(name, MAPS[name]).fd, pinPath('maps', name));
+	for (const name of ['endpoints', 'next_hops'] as const)
+		pin(object.map(name, ...MAPS[name]).fd, pinPath('maps', name));
 }
 
 function pinPath(kind: 'programs' | 'maps', name: string): string {

@@ -6,12 +6,14 @@ const ENOENT = 2;
 export class BpfMap {
 	readonly name: string;
 	readonly fd: number;
+	readonly #keySize: number;
 	readonly #valueSize: number;
 
-	/** `valueSize` in bytes, as `lookup` needs it */
-	constructor(name: string, fd: number, valueSize: number) {
+	/** Sizes in bytes, as `keys` and `lookup` need them. */
+	constructor(name: string, fd: number, keySize: number, valueSize: number) {
 		this.name = name;
 		this.fd = fd;
+		this.#keySize = keySize;
 		this.#valueSize = valueSize;
 	}
 
@@ -26,6 +28,18 @@ export class BpfMap {
 		if (status === -ENOENT) return null;
 		check(status, `map ${this.name}: lookup`);
 		return value;
+	}
+
+	/** In no order; what is added or deleted while this runs may be missed. */
+	keys(): Buffer[] {
+		const found: Buffer[] = [];
+		for (;;) {
+			const next = Buffer.alloc(this.#keySize);
+			const status: number = native.bpf_map_get_next_key(this.fd, found.at(-1) ?? null, next);
+			if (status === -ENOENT) return found;
+			check(status, `map ${this.name}: next key`);
+			found.push(next);
+		}
 	}
 
 	/** Answers whether there was such a key. */

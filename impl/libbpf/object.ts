@@ -87,9 +87,10 @@ export class BpfObject implements Disposable {
 		return check(native.bpf_program__fd(this.program(name)), `${this.name}: ${name} is not loaded`);
 	}
 
-	/** `valueSize` in bytes */
-	map(name: string, valueSize: number): BpfMap {
-		return new BpfMap(name, check(native.bpf_map__fd(this.#mapPointer(name)), `${this.name}: map ${name}`), valueSize);
+	/** Sizes in bytes; of a ring buffer, which has neither keys nor values, none. */
+	map(name: string, keySize = 0, valueSize = 0): BpfMap {
+		const fd = check(native.bpf_map__fd(this.#mapPointer(name)), `${this.name}: map ${name}`);
+		return new BpfMap(name, fd, keySize, valueSize);
 	}
 
 	/** Programs live on while a link or a filter holds them, maps while a program or a pin does. */

@@ -23,8 +23,8 @@ const MAC = { host: '02:00:5e:00:53:01', peer: '02:00:5e:00:53:02' } as const;
 
 /** By wire: what makes both of its ends. A netkit wire has Ethernet too: an uplink that has none is another device altogether. */
 const WIRES: Record<Wire, string> = {
-	veth: `link add eth0 address ${MAC.host} type veth peer name eth0 address ${MAC.peer} netns peer`,
-	netkit: `link add eth0 address ${MAC.host} type netkit mode l2 peer name eth0 address ${MAC.peer} netns peer`,
+	veth: `link add name eth0 address ${MAC.host} type veth peer name eth0 address ${MAC.peer} netns peer`,
+	netkit: `link add name eth0 address ${MAC.host} type netkit mode l2 peer name eth0 address ${MAC.peer} netns peer`,
 };
 
 /** Builds it in this guest, which must have none yet, and attaches the tracer. Throws a DatapathError. */

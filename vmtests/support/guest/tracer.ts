@@ -114,15 +114,15 @@ function settingsOf({ protocol, family, port }: PacketFilter, enabled: boolean):
 
 function load(): Tracer {
 	const { object, byKprobe } = loadObject();
-	const settings = object.map('settings', SETTINGS_SIZE);
-	const events = object.map('events', 0);
+	const settings = object.map('settings', 4, SETTINGS_SIZE);
+	const events = object.map('events');
 	for (const tracepoint of CONTEXT) attachRawTracepoint(object.programFd(`on_${tracepoint}`), tracepoint);
 	const symbols = HOOKS.filter((hook) => attachHook(object, hook, byKprobe)).map(({ symbol }) => symbol);
 	const records: Buffer[] = [];
 	const ring = new RingBuffer(events, (record) => {
 		if (record.length === EVENT_SIZE) records.push(record);
 	});
-	const maps = [settings, events, object.map('softirq', 0)];
+	const maps = [settings, events, object.map('softirq')];
 	return { maps, settings, ring, records, symbols, dropName: dropNames(), draining: null };
 }
 
