@@ -24,7 +24,7 @@ afterEach(() => rmSync(dir, { recursive: true }));
 
 /** A guest that says its kernel's release and ends. */
 async function ask(options: ChildOptions = {}) {
-	const { exitCode, stdout, stderr } = await start(['shell', '--kernel', KERNEL], {
+	const { exitCode, stdout, stderr } = await start(['shell', '--kernel', KERNEL, '--lab', 'none'], {
 		...options,
 		env: { PATHPROOF_CACHE: dir, ...options.env },
 		input: 'uname -r\n',

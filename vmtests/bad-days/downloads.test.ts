@@ -23,6 +23,9 @@ import { buildPackage, type Mirror, serveMirror } from './mirror.ts';
 const ROOT = new URL('../../', import.meta.url);
 const AS_ROOT = process.getuid?.() === 0 ? [] : ['--map-root-user'];
 
+const HIDE_CURSOR = '\x1b[?25l';
+const SHOW_CURSOR = '\x1b[?25h';
+
 let scratch: string;
 let deb: string;
 let kernel: CatalogueEntry;
@@ -48,12 +51,17 @@ afterEach(async () => {
 	await mirror[Symbol.asyncDispose]();
 });
 
-/** What the pull of another process prints: `full`, or the stage, exit code and text of its error. */
-function puller(...within: string[]) {
-	const code = `import { pullKernel } from '${new URL('kernels/pull.ts', ROOT)}'; import { readFileSync } from 'node:fs';
-		const kernel = JSON.parse(readFileSync('${scratch}/kernel.json', 'utf8'));
+/** A program that pulls the kernel and prints `full`, or the stage, exit code and text of its error. */
+function pull() {
+	const code = `import { pullKernel } from "${new URL('kernels/pull.ts', ROOT)}"; import { readFileSync } from "node:fs";
+		const kernel = JSON.parse(readFileSync("${scratch}/kernel.json", "utf8"));
 		await pullKernel(kernel).then(({ tier }) => console.log(tier), (error) => console.log(error.stage, error.exitCode, error.message));`;
-	const [command, ...args] = [...within, process.execPath, '--input-type=module-typescript', '-e', code];
+	return { command: process.execPath, args: ['--input-type=module-typescript', '-e', code] };
+}
+
+/** Another process that runs it, `within` a command such as unshare. */
+function puller(...within: string[]) {
+	const [command, ...args] = [...within, pull().command, ...pull().args];
 	return execa(command!, args, { reject: false });
 }
 
@@ -108,6 +116,21 @@ test.each(['SIGINT', 'SIGKILL'] as const)('a download interrupted by %s is resum
 	expect(mirror.requests.length).toBe(2);
 	expect(mirror.requests[1]!.from).toBeGreaterThan(200_000);
 	expect(left()).toEqual([]);
+});
+
+test('Ctrl-C on a terminal ends the download at once, and gives the cursor back', async () => {
+	mirror.day.trickle = 50_000;
+	const { command, args } = pull();
+	const quoted = [command, ...args].map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
+	const terminal = execa('script', ['--quiet', '--return', '--command', quoted, '/dev/null'], { reject: false });
+	await whenFetched(200_000);
+	terminal.stdin.write('\x03');
+	const { stdout, exitCode } = await terminal;
+	expect(exitCode).toBe(128 + 2);
+	expect(stdout).toContain('linux 6.12.999');
+	expect(stdout.lastIndexOf(SHOW_CURSOR)).toBeGreaterThan(stdout.lastIndexOf(HIDE_CURSOR));
+	expect(mirror.requests.length).toBe(1);
+	expect(statSync(part()).size).toBeLessThan(2_000_000);
 });
 
 test('a package altered on its way is fetched again, and taken when it is right', async () => {

@@ -46,7 +46,7 @@ describe('a run that is ended in the middle of a test', () => {
 		await run;
 		expect(await settled()).toEqual([]);
 		await sleep(2_100); // a directory younger than that may be somebody's who is about to lock it
-		await start(['shell', '--kernel', KERNEL]).process;
+		await start(['shell', '--kernel', KERNEL, '--lab', 'none']).process;
 		expect(machineState()).toEqual(before);
 	});
 });
