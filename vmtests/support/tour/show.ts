@@ -1,5 +1,5 @@
 /** What the tour prints of the traces: for one packet each way the route beside the stack's, and what was bypassed. */
-import { formatTuple, type Trace } from '../trace.ts';
+import { formatTuple } from '../trace.ts';
 import type { Device, Hop, PacketPath } from '../types.ts';
 import { bypassed } from './align.ts';
 import { type Line, span } from './line.ts';
@@ -8,8 +8,8 @@ import { drawRoutes, PICTURE_WIDTH } from './route.ts';
 
 export interface Compared {
 	device: Device;
-	redirect: Trace;
-	stack: Trace;
+	redirect: readonly PacketPath[];
+	stack: readonly PacketPath[];
 }
 
 const DIRECTIONS = [
@@ -20,7 +20,7 @@ const DIRECTIONS = [
 /** Drawn where `columns` allow it, else listed. */
 export function showComparison({ device, redirect, stack }: Compared, columns: number): Line[] {
 	return DIRECTIONS.flatMap(({ direction, words }) => {
-		const [ours, theirs] = [redirect[direction][0], stack[direction][0]];
+		const [ours, theirs] = [redirect, stack].map((packets) => packets.find((packet) => packet.direction === direction));
 		if (!ours || !theirs) return [];
 		const lanes = [
 			{ title: `${device} redirect`, packet: ours },
@@ -30,7 +30,9 @@ export function showComparison({ device, redirect, stack }: Compared, columns: n
 		return [
 			[],
 			...(drawn ? [[span(`${direction}, ${words}: `, 'title'), span(formatTuple(ours.packet), 'detail')]] : []),
-			...(drawn ? drawRoutes(...lanes) : lanes.flatMap(({ title, packet }) => listRoute(title, packet))),
+			...(drawn
+				? drawRoutes(...lanes)
+				: [...listRoute(lanes[0].title, lanes[0].packet), [], ...listRoute(lanes[1].title, lanes[1].packet)]),
 			...nameBypassed(ours, theirs),
 		];
 	});

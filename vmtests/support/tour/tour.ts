@@ -51,7 +51,9 @@ export async function tour({ kernel: selector, json }: { kernel?: string; json?:
 	for (const device of devices) {
 		const visits = await visit(session, kernel, device);
 		visited.push(visits);
-		show(showComparison({ device, redirect: visits.redirect.trace, stack: visits.stack.trace }, columns()));
+		show(
+			showComparison({ device, redirect: visits.redirect.trace.packets, stack: visits.stack.trace.packets }, columns()),
+		);
 	}
 	const [first] = visited;
 	if (!first) throw nothingRuns(kernel, lacking);
