@@ -100,6 +100,8 @@ class RunningPool implements Pool {
 		this.#server.close();
 		for (const connection of this.#connections) connection.destroy();
 		await this.#templates.close();
+		// A restore under way has a QEMU that is not ours until it is done.
+		await this.#restores.onIdle();
 		await Promise.all([...this.#alive].map((qemu) => qemu.kill()));
 		rmSync(this.socket, { force: true });
 	}
