@@ -120,13 +120,16 @@ async function aptGetUpdate(
 		},
 	);
 	const problems = suiteProblems(stderr);
-	if (exitCode !== 0 && Object.keys(problems).length === 0)
+	if (exitCode !== 0 && Object.keys(problems).length === 0) {
+		task.failed();
 		throw diskError(
 			Object.assign(new PathproofError(`apt-get update failed: ${stderr.trim()}`, { stage: 'fetch' }), { stderr }),
 			dir,
 		);
+	}
 	if (suites.every((suite) => problems[suite])) {
-		task.done(last ? `no network: the lists of ${day(last.fetched)} serve` : 'failed');
+		if (last) task.done(`no network: the lists of ${day(last.fetched)} serve`);
+		else task.failed();
 		return last ?? { fetched: new Date().toISOString(), problems };
 	}
 	const passedOver = Object.entries(problems).map(([suite, why]) => `${suite} passed over (${why})`);

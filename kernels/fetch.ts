@@ -42,7 +42,7 @@ async function fetchPackages(kernel: CatalogueEntry, progress: Progress): Promis
 			debs.push(deb);
 		}
 	} catch (error) {
-		task.done('failed');
+		task.failed();
 		throw error;
 	}
 	task.done('fetched and verified');

@@ -8,8 +8,10 @@ export interface Task {
 	update(bytes: number): void;
 	/** what it is at just now */
 	note(text: string): void;
-	/** It is over; `text` says how it went. May be called more than once. */
+	/** It is over; `text` says how it went. What is called after it is not heard. */
 	done(text?: string): void;
+	/** It is over, and came to nothing. */
+	failed(text?: string): void;
 }
 
 export interface Progress {
@@ -20,6 +22,8 @@ export interface Progress {
 /** Where nobody watches: often enough to see that it lives, seldom enough for a log. */
 const LINE_EVERY_MS = 10_000;
 
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+
 export const progress: Progress = {
 	start: (title, totalBytes) => (process.stderr.isTTY ? startBar(title, totalBytes) : startLines(title, totalBytes)),
 };
@@ -28,31 +32,53 @@ let bars: MultiBar | undefined;
 let running = 0;
 
 function startBar(title: string, total?: number): Task {
-	bars ??= new MultiBar({
+	bars ??= openBars();
+	running++;
+	const started = Date.now();
+	const bar: SingleBar = bars.create(total ?? 0, 0, { title, note: '', started });
+	let over = false;
+	const end = (line: string) => {
+		if (over) return;
+		over = true;
+		running--;
+		if (!bars) return;
+		bars.remove(bar);
+		bars.log(`${line}\n`);
+		if (running === 0) closeBars();
+		else bars.update();
+	};
+	return {
+		update: (bytes) => bar.update(bytes),
+		note: (note) => bar.update({ note }),
+		done: (text = 'done') => end(`${styleText('green', '✓')} ${summary(title, started, text)}`),
+		failed: (text = 'failed') => end(`${styleText('red', '✗')} ${summary(title, started, text)}`),
+	};
+}
+
+/** The library's own gracefulExit takes Ctrl-C and does not pass it on: the terminal would be mended and the work go on. */
+function openBars(): MultiBar {
+	for (const signal of SIGNALS) process.once(signal, mend);
+	return new MultiBar({
 		format: formatLine,
 		stream: process.stderr,
 		hideCursor: true,
 		clearOnComplete: true,
 		fps: 8,
+		gracefulExit: false,
 	});
-	running++;
-	const started = Date.now();
-	const bar: SingleBar = bars.create(total ?? 0, 0, { title, note: '', started });
-	let over = false;
-	return {
-		update: (bytes) => bar.update(bytes),
-		note: (note) => bar.update({ note }),
-		done(text) {
-			if (over || !bars) return;
-			over = true;
-			bars.remove(bar);
-			bars.log(`${styleText('green', '✓')} ${summary(title, started, text)}\n`);
-			if (--running > 0) return;
-			bars.update();
-			bars.stop();
-			bars = undefined;
-		},
-	};
+}
+
+function closeBars(): void {
+	for (const signal of SIGNALS) process.off(signal, mend);
+	bars?.update();
+	bars?.stop();
+	bars = undefined;
+}
+
+/** Gives the terminal its cursor back, and lets the signal do what it would have done. */
+function mend(signal: NodeJS.Signals): void {
+	closeBars();
+	if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
 }
 
 function formatLine(
@@ -71,31 +97,28 @@ function formatLine(
 
 function startLines(title: string, total?: number): Task {
 	const started = Date.now();
-	let [spoken, over] = [started, false];
-	const say = (text: string) => {
-		spoken = Date.now();
-		process.stderr.write(`${title}: ${text}\n`);
+	let status = 'at it';
+	let over = false;
+	const say = (text: string) => process.stderr.write(`${summary(title, started, text)}\n`);
+	const alive = setInterval(() => say(status), LINE_EVERY_MS).unref();
+	const end = (text: string) => {
+		clearInterval(alive);
+		if (!over) say(text);
+		over = true;
 	};
 	return {
 		update(bytes) {
-			if (Date.now() - spoken < LINE_EVERY_MS) return;
-			const rate = `${formatBytes((bytes / (Date.now() - started)) * 1000)}/s`;
-			say(
-				total
-					? `${formatBytes(bytes)} of ${formatBytes(total)} (${Math.round((bytes / total) * 100)} %, ${rate})`
-					: `${formatBytes(bytes)} (${rate})`,
-			);
+			const share = total ? ` of ${formatBytes(total)}` : '';
+			status = `${formatBytes(bytes)}${share}, ${formatBytes((bytes * 1000) / (Date.now() - started + 1))}/s`;
 		},
 		note(text) {
-			if (Date.now() - spoken >= LINE_EVERY_MS) say(text);
+			status = text;
 		},
-		done(text) {
-			if (!over) process.stderr.write(`${summary(title, started, text)}\n`);
-			over = true;
-		},
+		done: (text = 'done') => end(text),
+		failed: (text = 'failed') => end(text),
 	};
 }
 
-function summary(title: string, started: number, text = 'done'): string {
+function summary(title: string, started: number, text: string): string {
 	return `${title}: ${text} (${((Date.now() - started) / 1000).toFixed(1)} s)`;
 }
