@@ -17,7 +17,8 @@ const test_run = lib.func('int bpf_prog_test_run_opts(int program, void *opts)')
 const probe_helper = lib.func('int libbpf_probe_bpf_helper(int type, int helper, const void *opts)');
 const probe_map = lib.func('int libbpf_probe_bpf_map_type(int type, const void *opts)');
 const probe_program = lib.func('int libbpf_probe_bpf_prog_type(int type, const void *opts)');
-const find_vmlinux = lib.func('int libbpf_find_vmlinux_btf_id(const char *name, int attach)');
+const load_vmlinux_btf = lib.func('void *btf__load_vmlinux_btf()');
+const find_by_name = lib.func('int btf__find_by_name_kind(void *btf, const char *name, uint32_t kind)');
 const set_print = lib.func('void *libbpf_set_print(void *print)');
 
 // A refusal is an answer, and libbpf would tell stderr of each.
@@ -141,5 +142,13 @@ export function runOnce(program: number): number {
 export const hasHelper = (type: number, id: number): boolean => probe_helper(type, id, null) === 1;
 export const hasMap = (type: number): boolean => probe_map(type, null) === 1;
 export const hasProgram = (type: number): boolean => probe_program(type, null) === 1;
-/** The BTF id of a function of the kernel, or -errno. */
-export const vmlinuxFunction = (name: string): number => find_vmlinux(name, ATTACH.fentry);
+
+const BTF_KIND_FUNC = 12;
+const ENOENT = 2;
+let vmlinuxBtf: unknown;
+
+/** The BTF id of a function of the kernel, or -errno. The BTF is read once: that is megabytes. */
+export function vmlinuxFunction(name: string): number {
+	vmlinuxBtf ??= load_vmlinux_btf();
+	return vmlinuxBtf ? find_by_name(vmlinuxBtf, name, BTF_KIND_FUNC) : -ENOENT;
+}
