@@ -78,3 +78,15 @@ export function toTerminal(line: Line, stream: NodeJS.WriteStream = process.stdo
 		.join('')
 		.trimEnd();
 }
+
+/** The words, each but the last with `mark` after it, in lines of at most `width` where a word alone is not longer. */
+export function wrap(words: readonly string[], mark: string, width: number): string[] {
+	const lines: string[] = [];
+	for (const [index, word] of words.entries()) {
+		const text = index < words.length - 1 ? word + mark : word;
+		const last = lines.at(-1);
+		if (last !== undefined && last.length + 1 + text.length <= width) lines[lines.length - 1] = `${last} ${text}`;
+		else lines.push(text);
+	}
+	return lines;
+}

@@ -2,7 +2,7 @@
 import { formatTuple } from '../trace.ts';
 import type { Device, Hop, PacketPath } from '../types.ts';
 import { bypassed } from './align.ts';
-import { type Line, span } from './line.ts';
+import { type Line, span, wrap } from './line.ts';
 import { listRoute } from './plain.ts';
 import { drawRoutes, PICTURE_WIDTH } from './route.ts';
 
@@ -45,18 +45,8 @@ export function nameBypassed(ours: PacketPath, theirs: PacketPath): Line[] {
 	const netns = [...new Set(hops.map((hop) => hop.netns))].join(' and ');
 	const words = hops.map((hop: Hop) => hop.hop);
 	const head = `bypassed ${hops.length} ${hops.length === 1 ? 'hop' : 'hops'} of the ${netns}: `;
-	return wrap(words, PICTURE_WIDTH - head.length).map((text, index) => [
+	return wrap(words, ',', PICTURE_WIDTH - head.length).map((text, index) => [
 		span(index === 0 ? head : ' '.repeat(head.length), 'jump'),
 		span(text, 'bypassed'),
 	]);
-}
-
-function wrap(words: readonly string[], width: number): string[] {
-	const lines: string[] = [];
-	for (const [index, word] of words.entries()) {
-		const text = index < words.length - 1 ? `${word}, ` : word;
-		if (lines.length && (lines.at(-1)! + text.trimEnd()).length <= width) lines[lines.length - 1] += text;
-		else lines.push(text);
-	}
-	return lines.map((line) => line.trimEnd());
 }

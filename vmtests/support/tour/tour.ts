@@ -1,7 +1,7 @@
 /** The tour: labs on each device, a packet traced each way, and real traffic over them. */
 import { PathproofError } from '../../../kernels/errors.ts';
 import { guestFiles } from '../../../kernels/initramfs.ts';
-import { progress } from '../../../kernels/progress.ts';
+import { progress, type Task } from '../../../kernels/progress.ts';
 import { getKernel } from '../../../kernels/pull.ts';
 import type { Lab } from '../lab.ts';
 import type { ProvidedKernel } from '../provided.ts';
@@ -10,7 +10,8 @@ import { chooseKernel, Session } from '../session.ts';
 import type { Trace } from '../trace.ts';
 import { toTraceDocument } from '../trace-document.ts';
 import type { Device, Forward } from '../types.ts';
-import { type Line, span, toTerminal } from './line.ts';
+import { type Line, span, toTerminal, wrap } from './line.ts';
+import { PICTURE_WIDTH } from './route.ts';
 import { showComparison } from './show.ts';
 import { findStops, type Lack } from './stops.ts';
 import { drive, type Traffic } from './traffic.ts';
@@ -18,6 +19,8 @@ import { showTraffic } from './traffic-table.ts';
 
 /** What is shown, beside what it is compared with. */
 const WAYS = ['redirect', 'stack'] as const satisfies readonly Forward[];
+
+const FIRST_ROUTE_WIDTH = PICTURE_WIDTH - 4;
 
 /** A lab, and the ping that was traced in it. */
 interface Visit {
@@ -30,22 +33,14 @@ type Visits = Record<(typeof WAYS)[number], Visit>;
 export async function tour({ kernel: selector, json }: { kernel?: string; json?: boolean }): Promise<void> {
 	const show = json ? () => {} : print;
 	const kernel = await chooseKernel(selector);
-	const here = await stage(
-		`linux ${kernel.id}`,
-		() => getKernel(kernel.request),
-		() => 'is here',
-	);
-	await stage(
-		'guest root',
-		() => guestFiles(here),
-		() => 'is here',
-	);
-	await using session = await Session.open((text) => process.stderr.write(`  ${text}\n`));
-	const { devices, lacking } = await stage(
-		'boot',
-		() => lookAround(session, kernel),
-		({ ms }) => `a fork of it ran in ${ms} ms`,
-	);
+	const here = await stage(`linux ${kernel.id}`, 'is here', () => getKernel(kernel.request));
+	await stage('guest root', 'is here', () => guestFiles(here));
+	let booting: Task | undefined;
+	await using session = await Session.open((text) => booting?.note(text));
+	const { devices, lacking } = await stage('boot', forkTime, (task) => {
+		booting = task;
+		return lookAround(session, kernel);
+	});
 	show(lacking.flatMap(({ why }) => [[], [span(why, 'bad')]]));
 	const visited: Visits[] = [];
 	for (const device of devices) {
@@ -57,11 +52,7 @@ export async function tour({ kernel: selector, json }: { kernel?: string; json?:
 	}
 	const [first] = visited;
 	if (!first) throw nothingRuns(kernel, lacking);
-	const traffic = await stage(
-		'ping, curl and iperf3',
-		() => driveAll(visited),
-		() => 'have run',
-	);
+	const traffic = await stage('ping, curl and iperf3', 'have run', () => driveAll(visited));
 	if (json) console.log(JSON.stringify(toDocument(visited, traffic, lacking)));
 	else show([...showTraffic(traffic, first.redirect.lab.vm.accel), ...WHAT_NEXT]);
 }
@@ -82,14 +73,18 @@ const WHAT_NEXT: readonly Line[] = [
 ];
 
 /** Runs one stage, and says on stderr how it went and how long it took. */
-async function stage<T>(title: string, act: () => Promise<T>, words: (result: T) => string): Promise<T> {
+async function stage<T>(
+	title: string,
+	words: string | ((result: T) => string),
+	act: (task: Task) => Promise<T>,
+): Promise<T> {
 	const task = progress.start(title);
 	try {
-		const result = await act();
-		task.done(words(result));
+		const result = await act(task);
+		task.done(typeof words === 'string' ? words : words(result));
 		return result;
 	} catch (error) {
-		task.done('failed');
+		task.failed();
 		throw error;
 	}
 }
@@ -100,20 +95,24 @@ async function lookAround(session: Session, kernel: ProvidedKernel) {
 	return { ms: Math.round(vm.waitMs), ...(await findStops(vm)) };
 }
 
+function forkTime({ ms }: { ms: number }): string {
+	return `a fork of it ran in ${ms} ms`;
+}
+
 /** Both ways at a time; the one that is shown goes first. */
 async function visit(session: Session, kernel: ProvidedKernel, device: Device): Promise<Visits> {
 	const go = (forward: Forward) =>
-		stage(
-			`${device} ${forward}`,
-			() => pingIn(session, kernel, device, forward),
-			({ trace }) => `the first packet took\n    ${routeOf(trace)}\n   `,
-		);
+		stage(`${device} ${forward}`, firstRoute, () => pingIn(session, kernel, device, forward));
 	const [redirect, stack] = await Promise.all([go('redirect'), go('stack')]);
 	return { redirect, stack };
 }
 
-function routeOf({ packets }: Trace): string {
-	return packets[0]?.hops.map(({ hop }) => hop).join(' → ') ?? 'no hops';
+/** Said as soon as it is known: the comparison waits for the other way. */
+function firstRoute({ trace: { packets } }: Visit): string {
+	const hops = packets[0]?.hops.map(({ hop }) => hop) ?? [];
+	return `the first packet took\n${wrap(hops, ' →', FIRST_ROUTE_WIDTH)
+		.map((line) => `    ${line}\n`)
+		.join('')}   `;
 }
 
 async function pingIn(session: Session, kernel: ProvidedKernel, device: Device, forward: Forward): Promise<Visit> {
