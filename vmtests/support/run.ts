@@ -7,6 +7,7 @@ import { parseCLI, startVitest, type Vitest } from 'vitest/node';
 import { PathproofError } from '../../kernels/errors.ts';
 import { NOT_FULL } from './config.ts';
 import { acceptCounts, countsOf, lacking, readCounts } from './counts.ts';
+import { selectKernels } from './select.ts';
 import { judgeRun, type Verdict } from './verdict.ts';
 
 export interface Options {
@@ -24,6 +25,8 @@ export async function runTests(words: readonly string[], options: Options): Prom
 	if (options.kernel) process.env.PATHPROOF_KERNEL = options.kernel;
 	if (options.full) process.env.PATHPROOF_FULL = '1';
 	const { filter, options: given } = parse(words);
+	// vitest would tell of a wrong selector as of a broken configuration file.
+	await selectKernels(process.env.PATHPROOF_KERNEL || 'default');
 	const report = process.env.PATHPROOF_TEST_REPORT;
 	const reporters = [...[given.reporters ?? given.reporter ?? []].flat(), ...(report ? ['json'] : [])];
 	const vitest = await startVitest(

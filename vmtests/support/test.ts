@@ -27,4 +27,4 @@ export const test = base
 	/** A fresh guest with a container `web` on a `host`, and a `peer` beyond the wire: `await lab({ device: 'netkit', forward: 'redirect' })`. */
 	.extend('lab', ({ forks, pool, kernel }) => openLab({ forks, pool, kernel }))
 	/** `await requires('netkit', 'tcx')` skips the test where this kernel lacks one, and fails it where the kernel ought to have it. */
-	.extend('requires', ({ forks, kernel, skip }) => requirer({ forks, kernel, skip }));
+	.extend('requires', ({ pool, kernel, skip }) => requirer({ pool, kernel, skip }));

@@ -55,7 +55,8 @@ function tally(test: TestCase, figure: ProjectFigures, verdict: Verdict, blame: 
 	figure.ms += test.diagnostic()?.duration ?? 0;
 	if (result.state === 'pending') return;
 	figure[result.state]++;
-	if (result.state === 'skipped') verdict.skips.push(`${name}: ${result.note ?? 'no reason given'}`);
+	if (result.state === 'skipped' && (result.note || test.options.mode !== 'run'))
+		verdict.skips.push(`${name}: ${result.note ?? 'no reason given'}`);
 	if (result.state === 'failed') blame.push(messageOf(result.errors.at(-1)));
 	if ((test.diagnostic()?.retryCount ?? 0) === 0) return;
 	figure.lost++;
