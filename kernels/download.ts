@@ -5,7 +5,7 @@
  * proxy; what is not http (file:, mirror+file:, tor+http:) is left to apt.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, createWriteStream, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { createReadStream, createWriteStream, lstatSync, renameSync, rmSync, statSync } from 'node:fs';
 import http from 'node:http';
 import { dirname } from 'node:path';
 import { Readable, Transform } from 'node:stream';
@@ -97,8 +97,9 @@ async function fetchAll({ uris, size }: Wanted, part: string, onBytes: (bytes: n
 async function fetchFrom(uri: string, size: number, part: string, onBytes: (bytes: number) => void): Promise<void> {
 	for (let idle = 0; ; ) {
 		const had = sizeOf(part);
-		if (had === size) return;
-		if (had > size) truncateSync(part, 0);
+		if (had === size && !isLink(part)) return;
+		// apt makes a link of what is on this machine: never to be written through.
+		if (had > size || isLink(part)) rmSync(part, { force: true });
 		try {
 			await (/^https?:/.test(uri) ? fetchHttp(uri, size, part, onBytes) : fetchByApt(uri, part));
 		} catch (error) {
@@ -172,8 +173,9 @@ async function fetchByApt(uri: string, part: string): Promise<void> {
 		reject: false,
 		env: { LC_ALL: 'C' },
 	});
-	if (exitCode !== 0)
-		throw /not found|No such file|404/i.test(stderr) ? new Gone(stderr.trim()) : new Broken(stderr.trim());
+	if (exitCode === 0) return;
+	const said = /^E(?:rror)?: Failed to fetch \S+\s+(.*)$/m.exec(stderr)?.[1] ?? stderr.trim();
+	throw /not found|No such file|404/i.test(said) ? new Gone(said) : new Broken(said);
 }
 
 let useAptProxy: Promise<void> | undefined;
@@ -218,6 +220,10 @@ function unreachable(failures: string[], part: string, cause: Error): PathproofE
 		hint: `look at the network (pathproof doctor) and run it again: it goes on from the ${sizeOf(part)} bytes that are here`,
 		cause,
 	});
+}
+
+function isLink(path: string): boolean {
+	return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
 }
 
 function sizeOf(path: string): number {

@@ -1,5 +1,6 @@
 /** What can go wrong between Debian's archive and the cache, caused for real: a mirror on loopback, real processes, real mounts. */
 import {
+	copyFileSync,
 	existsSync,
 	mkdirSync,
 	mkdtempSync,
@@ -8,10 +9,11 @@ import {
 	realpathSync,
 	rmSync,
 	statSync,
+	symlinkSync,
 	writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { keyOf } from '../../kernels/cache.ts';
@@ -180,6 +182,18 @@ test('a package gone from the mirror is looked for in the archive of PATHPROOF_S
 		'/debian-security/',
 		expect.stringMatching(/^\/archive\/debian-security\/\d{8}T235959Z\/$/),
 	]);
+});
+
+test('a mirror that is a directory of this machine is read through apt, and never written', async () => {
+	const file = join(scratch, 'file-security', kernel.packages[0]!.filename);
+	mkdirSync(dirname(file), { recursive: true });
+	copyFileSync(deb, file);
+	vi.stubEnv('PATHPROOF_DEBIAN_SECURITY', `file:${scratch}/file-security`);
+	mkdirSync(join(cache, 'downloads'), { recursive: true });
+	symlinkSync(file, part());
+	expect((await pullKernel(kernel)).tier).toBe('full');
+	expect(readFileSync(file).equals(readFileSync(deb))).toBe(true);
+	expect(left()).toEqual([]);
 });
 
 test('two runs that share one cold cache: one fetches, the other waits', async () => {
