@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
 import { oldQemu } from '../vmtests/support/old-qemu.ts';
+import { DOCUMENTS } from '../vmtests/support/schema.ts';
 import { thisSystem } from './probe.ts';
 
 const cli = fileURLToPath(new URL('../cli.ts', import.meta.url));
@@ -11,7 +12,7 @@ const pathproof = (args: string[], env: Record<string, string> = {}) =>
 describe('pathproof doctor', { timeout: 30_000 }, () => {
 	test('finds this machine in order', async () => {
 		const { stdout, exitCode } = await pathproof(['doctor', '--json']);
-		expect(JSON.parse(stdout)).toMatchObject({ schema: 1, ok: true });
+		expect(DOCUMENTS.doctor.parse(JSON.parse(stdout))).toMatchObject({ schema: 1, ok: true });
 		expect(exitCode).toBe(0);
 	});
 

@@ -7,6 +7,7 @@ import { cacheDir } from '../kernels/cache.ts';
 import { debianMirrors } from '../kernels/debian.ts';
 import { formatBytes, freeBytes } from '../kernels/disk.ts';
 import { PathproofError } from '../kernels/errors.ts';
+import type { DoctorDocument } from '../vmtests/support/schema.ts';
 import { type Examination, examine } from './examine.ts';
 import { setUp } from './install.ts';
 import { remedy, type Verdict } from './judge.ts';
@@ -36,15 +37,7 @@ async function doctor({ fix, json }: { fix?: boolean; json?: boolean }): Promise
 }
 
 /** What is neither there nor lacking, but shapes what pathproof can do here. */
-interface Condition {
-	name: string;
-	/** what was found */
-	state: string;
-	/** what it means */
-	note: string;
-	/** false: something will not work until it is mended */
-	good: boolean;
-}
+type Condition = DoctorDocument['conditions'][number];
 
 /** The kernels, the root and the templates of the default kernels fit in this; see README. */
 const ROOMY = 8e9;
@@ -83,7 +76,7 @@ async function mirrors(): Promise<Condition> {
 }
 
 /** The document of `--json`. */
-function toDocument({ system, verdicts, lacking }: Examination, conditions: Condition[]): object {
+function toDocument({ system, verdicts, lacking }: Examination, conditions: Condition[]): DoctorDocument {
 	return {
 		schema: 1,
 		ok: lacking.length === 0,

@@ -101,11 +101,49 @@ export const bootDocument = z
 	.describe('pathproof bench boot --json');
 
 /** By the stem of its file in `fixtures/schemas`. */
-export const DOCUMENTS = { trace: traceDocument, tour: tourDocument, boot: bootDocument } as const;
+/** `pathproof doctor` */
+const doctorDocument = z.strictObject({
+	schema: version,
+	ok: z.boolean().describe('nothing is lacking'),
+	system: z.strictObject({
+		name: z.string(),
+		known: z.boolean().describe('pathproof can install here'),
+		tried: z.string().optional().describe('how far pathproof was tried on it'),
+	}),
+	tools: z.array(
+		z.strictObject({
+			name: z.string(),
+			use: z.string().describe('what it does for pathproof'),
+			needed: z.string().nullable().describe('the least version that is enough'),
+			because: z.string().nullable().describe('why an older one is not'),
+			found: z.string().nullable().describe('version; null also where it is not asked for one'),
+			path: z.string().nullable().describe('null: not found'),
+			ok: z.boolean(),
+			problem: z.string().nullable(),
+			mend: z.string().nullable().describe('a command that mends it'),
+		}),
+	),
+	conditions: z.array(
+		z.strictObject({
+			name: z.string(),
+			state: z.string(),
+			note: z.string(),
+			good: z.boolean().describe('false: something will not work until it is mended'),
+		}),
+	),
+});
+
+export const DOCUMENTS = {
+	trace: traceDocument,
+	tour: tourDocument,
+	boot: bootDocument,
+	doctor: doctorDocument,
+} as const;
 
 export type TraceDocument = z.infer<typeof traceDocument>;
 export type TourDocument = z.infer<typeof tourDocument>;
 export type BootDocument = z.infer<typeof bootDocument>;
+export type DoctorDocument = z.infer<typeof doctorDocument>;
 
 /** The text of `fixtures/schemas/NAME.json`. */
 export function jsonSchema(name: keyof typeof DOCUMENTS): string {
