@@ -106,7 +106,7 @@ export class Templates {
 				hint: 'run it again: the lab is built anew',
 			});
 		}
-		return this.kernel(guest.kernel.kdir ?? guest.kernel.id, guest.profile);
+		return this.kernel(guest.kernel.selector ?? guest.kernel.id, guest.profile);
 	}
 
 	async close(): Promise<void> {
