@@ -112,5 +112,6 @@ FUNCTION(tcp_child_process, 2, true)
 FUNCTION(tcp_timewait_state_process, 1, true)
 FUNCTION(icmpv6_rcv, 0, false)
 FUNCTION(icmp_rcv, 0, false)
+FUNCTION(tcp_add_backlog, 1, true)
 
 char LICENSE[] SEC("license") = "GPL";

@@ -39,7 +39,7 @@ struct sk_buff {
 	__u32 mark;
 	__be16 protocol;
 	__u16 network_header;
-	/* set while ingress runs, clear while egress does: since 4.13 (bc31c905e946) */
+	/* set while ingress runs, clear while egress does: since 4.11 (8dc07fdbf2c0) */
 	__u8 tc_at_ingress : 1;
 	unsigned char *head;
 	unsigned char *data;

@@ -39,6 +39,7 @@ enum hook {
 	HOOK_tcp_timewait_state_process,
 	HOOK_icmpv6_rcv,
 	HOOK_icmp_rcv,
+	HOOK_tcp_add_backlog,
 };
 
 #define FLAG_SOCKET 1

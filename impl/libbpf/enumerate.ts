@@ -1,9 +1,12 @@
 /** What is loaded in this kernel: every program and every link of a device, ours or a stranger's. */
 import { closeSync } from 'node:fs';
 import koffi from 'koffi';
+import { ATTACH_TYPE, type LinkKind } from './attach.ts';
 import { check, native } from './native.ts';
 
 const ENOENT = 2;
+/** BPF_MPROG_MAX: what a device takes at one hook */
+const MAX_ATTACHED = 64;
 
 /** enum bpf_prog_type: those that see a packet on its way */
 export const PROGRAM_TYPE = { sched_cls: 3, xdp: 6 } as const;
@@ -57,6 +60,14 @@ export function deviceLinks(): DeviceLink[] {
 			closeSync(fd);
 		}
 	});
+}
+
+/** The programs attached to a device of this netns by `kind`, by a link or without one. Empty where the kernel or device lacks it. */
+export function attachedPrograms(ifindex: number, kind: Exclude<LinkKind, 'xdp'>): number[] {
+	const ids = Buffer.alloc(4 * MAX_ATTACHED);
+	const count = [MAX_ATTACHED];
+	const status: number = native.bpf_prog_query(ifindex, ATTACH_TYPE[kind], 0, [0], ids, count);
+	return status < 0 ? [] : Array.from({ length: count[0]! }, (_, index) => ids.readUInt32LE(4 * index));
 }
 
 export function programById(id: number): number {

@@ -49,6 +49,9 @@ export const native = {
 	bpf_link_create: lib.func('int bpf_link_create(int program, int target, int type, const void *opts)'),
 	bpf_link_detach: lib.func('int bpf_link_detach(int fd)'),
 	bpf_link__destroy: lib.func('int bpf_link__destroy(void *link)'),
+	bpf_prog_query: lib.func(
+		'int bpf_prog_query(int target, int type, uint32_t flags, _Out_ uint32_t *attachFlags, void *ids, _Inout_ uint32_t *count)',
+	),
 	bpf_raw_tracepoint_open: lib.func('int bpf_raw_tracepoint_open(const char *name, int program)'),
 	bpf_tc_hook_create: lib.func('int bpf_tc_hook_create(void *hook)'),
 	bpf_tc_attach: lib.func('int bpf_tc_attach(const void *hook, void *opts)'),

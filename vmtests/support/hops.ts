@@ -109,6 +109,8 @@ export interface Packet {
 	ended: boolean;
 }
 
+/** An XDP program sees a buffer: that the packet kept its socket is what was known before. */
+const NO_SKB = '0';
 /** Ends and their wires: a packet starts and ends in these, the host is what is in between. */
 const ENDS = ['web', 'peer'];
 const WIRED = ['host', 'peer'];
@@ -177,7 +179,7 @@ function hopsOf(events: readonly PacketEvent[], { exact = false }: PathOptions):
 			program: event.program?.name ?? null,
 			verdict: event.program?.verdict ?? (event.kind === 'redirect' ? 'redirect' : null),
 			symbol: event.symbol,
-			socket: event.socket,
+			socket: event.skb === NO_SKB ? (hops.at(-1)?.socket ?? false) : event.socket,
 			softirq: event.softirq,
 			instructions: exact ? event.time - before : null,
 		});
@@ -236,7 +238,7 @@ const FREED_AFTER_DELIVERY: readonly Afterwards[] = [
 	{
 		protocol: /icmp/,
 		reason: /^NO_SOCKET$/,
-		why: 'ping by a raw socket got a clone; for the echo reply itself there is no ping socket (5.19)',
+		why: 'ping by a raw socket got a clone; for the echo reply itself there is no ping socket',
 	},
 	{ protocol: /tcp/, reason: /^TCP_(RESET|CLOSE|FASTOPEN)$/, why: 'the segment did its work' },
 	{

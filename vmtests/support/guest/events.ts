@@ -13,7 +13,7 @@ export interface EventNames {
 	/** by inode number */
 	netns: Map<number, string>;
 	dropReason: (reason: number, location: bigint) => string;
-	program: (id: number, ifindex: number, result: number, ingress: boolean) => ProgramRun;
+	program: (id: number, result: number, place: { netns: string; ifindex: number; ingress: boolean }) => ProgramRun;
 }
 
 const PROTOCOLS: Record<number, string> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'icmp' };
@@ -24,7 +24,8 @@ export function decodeEvent(record: Buffer, names: EventNames): PacketEvent {
 	const family = record.readUInt8(128) as 4 | 6;
 	const protocol = PROTOCOLS[record.readUInt8(129)] ?? `protocol ${record.readUInt8(129)}`;
 	const ports = protocol === 'tcp' || protocol === 'udp';
-	const netns = record.readUInt32LE(32);
+	const inode = record.readUInt32LE(32);
+	const netns = names.netns.get(inode) ?? String(inode);
 	const ifindex = record.readUInt32LE(36);
 	return {
 		time: Number(record.readBigUInt64LE(0)),
@@ -33,7 +34,7 @@ export function decodeEvent(record: Buffer, names: EventNames): PacketEvent {
 		symbol: hook.symbol,
 		skb: pointer(record, 8),
 		head: pointer(record, 16),
-		netns: names.netns.get(netns) ?? String(netns),
+		netns,
 		device: cString(record.subarray(64, 80)) || null,
 		ifindex,
 		length: record.readUInt32LE(40),
@@ -65,7 +66,11 @@ export function decodeEvent(record: Buffer, names: EventNames): PacketEvent {
 				: null,
 		program:
 			hook.kind === 'program'
-				? names.program(record.readUInt32LE(48), ifindex, record.readInt32LE(52), (flags & FLAG.ingress) !== 0)
+				? names.program(record.readUInt32LE(48), record.readInt32LE(52), {
+						netns,
+						ifindex,
+						ingress: (flags & FLAG.ingress) !== 0,
+					})
 				: null,
 		reason: hook.kind === 'drop' ? names.dropReason(record.readUInt32LE(56), record.readBigUInt64LE(24)) : null,
 	};

@@ -31,13 +31,16 @@ const WIRES: Record<Wire, string> = {
 export async function buildLab(options: LabOptions): Promise<LabState> {
 	const whole = { wire: 'veth', ...options } as const;
 	await ipBatch(null, hostCommands(whole.wire));
-	await ipBatch(PEER.netns, peerCommands());
+	const [programs] = await Promise.all([
+		whole.device === 'none' ? [] : wireContainer(whole),
+		ipBatch(PEER.netns, peerCommands()),
+	]);
 	const state: LabState = {
 		options: whole,
 		web: whole.device === 'none' ? { ...HOST, name: 'web' } : WEB,
 		host: HOST,
 		peer: PEER,
-		programs: whole.device === 'none' ? [] : await wireContainer(whole),
+		programs,
 	};
 	attachTracer();
 	return state;

@@ -2,6 +2,7 @@
 import { closeSync } from 'node:fs';
 import { ATTACH_TYPE, attachTracing } from '../../../impl/libbpf/attach.ts';
 import {
+	attachedPrograms,
 	type DeviceLink,
 	deviceLinks,
 	type ProgramInfo,
@@ -10,6 +11,7 @@ import {
 } from '../../../impl/libbpf/enumerate.ts';
 import type { BpfMap } from '../../../impl/libbpf/map.ts';
 import { BpfObject } from '../../../impl/libbpf/object.ts';
+import { inNetns } from '../../../impl/netns.ts';
 import { bpfObjectPath } from '../../../impl/objects.ts';
 import type { ProgramRun } from '../hops.ts';
 
@@ -74,12 +76,14 @@ export function untracedPrograms(): Untraced[] {
 	return [...untraced.values()];
 }
 
+const HOOK_KINDS = ['tcx/ingress', 'tcx/egress', 'netkit/peer', 'netkit/primary'] as const;
+
 /** By attach type: a packet on its way into the device's netns, or out of it. What netkit runs is past the pair already. */
-const DIRECTION: Record<number, ProgramRun['direction']> = {
-	[ATTACH_TYPE['tcx/ingress']]: 'ingress',
-	[ATTACH_TYPE['tcx/egress']]: 'egress',
-	[ATTACH_TYPE['netkit/peer']]: 'ingress',
-	[ATTACH_TYPE['netkit/primary']]: 'ingress',
+const ATTACHED: Record<number, Pick<ProgramRun, 'attach' | 'direction'>> = {
+	[ATTACH_TYPE['tcx/ingress']]: { attach: 'tcx', direction: 'ingress' },
+	[ATTACH_TYPE['tcx/egress']]: { attach: 'tcx', direction: 'egress' },
+	[ATTACH_TYPE['netkit/peer']]: { attach: 'netkit', direction: 'ingress' },
+	[ATTACH_TYPE['netkit/primary']]: { attach: 'netkit', direction: 'ingress' },
 };
 
 /** TC_ACT_*, TCX_* and NETKIT_* (linux/pkt_cls.h, linux/bpf.h); -1 leaves it to the next program, filter or policy. */
@@ -87,20 +91,38 @@ const TC_VERDICTS: Record<number, string> = { [-1]: 'next', 0: 'pass', 2: 'drop'
 /** enum xdp_action */
 const XDP_VERDICTS: Record<number, string> = { 0: 'aborted', 1: 'drop', 2: 'pass', 3: 'tx', 4: 'redirect' };
 
-/** Answers how to say what a program did, with the links as they are now. */
-export function programRuns(): (id: number, ifindex: number, result: number, ingress: boolean) => ProgramRun {
+/** Where an event's program ran: the netns by name, the device by index. */
+export interface RunPlace {
+	netns: string;
+	ifindex: number;
+	/** what the skb says of tc; of no meaning for netkit */
+	ingress: boolean;
+}
+
+/** Answers how to say what a program did, with the attachments as they are now. */
+export function programRuns(): (id: number, result: number, place: RunPlace) => ProgramRun {
 	const links = Map.groupBy(deviceLinks(), ({ program }) => program);
-	return (id, ifindex, result, ingress) => {
+	return (id, result, place) => {
 		const program = known.get(id);
-		const link = linkOf(links.get(id) ?? [], ifindex);
 		const isXdp = program?.type === 'xdp';
+		const link = linkOf(links.get(id) ?? [], place.ifindex);
+		const hung = isXdp ? 'xdp' : (link?.attachType ?? unlinked(id, place));
 		return {
 			name: program?.name || null,
-			attach: link?.type ?? (isXdp ? 'xdp' : 'clsact'),
-			direction: (link && DIRECTION[link.attachType]) ?? (ingress ? 'ingress' : 'egress'),
+			attach: hung === 'xdp' ? 'xdp' : (ATTACHED[hung]?.attach ?? 'clsact'),
+			direction: (hung !== 'xdp' && ATTACHED[hung]?.direction) || (place.ingress ? 'ingress' : 'egress'),
 			verdict: (isXdp ? XDP_VERDICTS : TC_VERDICTS)[result] ?? String(result),
 		};
 	};
+}
+
+const NOT_ATTACHED = 0;
+
+/** Attached without a link: the device is asked. A filter's program, which no device knows of, is on none. */
+function unlinked(id: number, { netns, ifindex }: RunPlace): number {
+	const ask = () => HOOK_KINDS.find((kind) => attachedPrograms(ifindex, kind).includes(id));
+	const kind = /^\d+$/.test(netns) ? undefined : inNetns(netns === 'host' ? null : netns, ask);
+	return kind ? ATTACH_TYPE[kind] : NOT_ATTACHED;
 }
 
 /** A netkit link hangs on the primary, while its program may see the other end. */

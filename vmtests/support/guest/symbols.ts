@@ -18,7 +18,7 @@ export const HOOKS: readonly Hook[] = [
 		symbol: 'net_dev_start_xmit',
 		kind: 'xmit',
 		way: 'raw_tp',
-		why: 'just before ndo_start_xmit, after the qdisc, with the device that sends (3.15, 20567661a1c2)',
+		why: 'just before ndo_start_xmit, after the qdisc, with the device that sends',
 	},
 	{
 		symbol: 'netif_receive_skb',
@@ -86,4 +86,10 @@ export const HOOKS: readonly Hook[] = [
 	},
 	{ symbol: 'icmpv6_rcv', kind: 'icmp deliver', way: 'function', why: "the kernel's own ICMPv6 is the receiver" },
 	{ symbol: 'icmp_rcv', kind: 'icmp deliver', way: 'function', why: 'its IPv4 twin' },
+	{
+		symbol: 'tcp_add_backlog',
+		kind: 'tcp deliver',
+		way: 'function',
+		why: 'a socket in use takes it for later, and may merge it into the one before: tcp_v6_do_rcv never sees that (5.0, 4f693b55c3d2)',
+	},
 ];
