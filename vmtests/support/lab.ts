@@ -81,7 +81,8 @@ export class Lab {
 			await this.#tracer.stopTrace();
 			throw error;
 		}
-		const { packets, symbols, untraced } = await this.#tracer.stopTrace();
+		const exact = this.vm.profile === 'exact';
+		const { packets, symbols, untraced } = await this.#tracer.stopTrace({ exact });
 		return new Trace(packets, symbols, untraced);
 	};
 
