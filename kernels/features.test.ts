@@ -48,8 +48,9 @@ describe('what is claimed of a kernel', () => {
 	test('a build tree has what its configuration says', () => {
 		const kdir = mkdtempSync(join(tmpdir(), 'pathproof-tree-'));
 		onTestFinished(() => rmSync(kdir, { recursive: true }));
-		writeFileSync(join(kdir, '.config'), 'CONFIG_VETH=y\n# CONFIG_TLS is not set\n');
-		const tree = { id: 'mine', series: '6.12', tier: 'full', flavour: 'custom', kdir } as const;
+		const config = join(kdir, '.config');
+		writeFileSync(config, 'CONFIG_VETH=y\n# CONFIG_TLS is not set\n');
+		const tree = { id: 'mine', series: '6.12', tier: 'full', flavour: 'custom', config } as const;
 		expect(featureClaim(tree, 'veth', record).claim).toBe('has');
 		expect(featureClaim(tree, 'tls', record).because).toBe(`CONFIG_TLS is not set in ${kdir}/.config`);
 	});

@@ -6,6 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isSet } from './kconfig.ts';
 import type { Kernel } from './kernel.ts';
 import { compareUpstream } from './versions.ts';
 
@@ -22,7 +23,7 @@ export interface Feature {
 	commit?: string;
 	/** the series from which on Debian's cloud kernels are built with it, where that is later */
 	debian?: string;
-	/** what a build tree's `.config` must set */
+	/** what the `.config` of a kernel of one's own must set */
 	config?: string;
 	/** Debian builds it as a module: kernels whose modules package is gone lack it */
 	module?: true;
@@ -32,7 +33,7 @@ export interface Feature {
 const TABLE = {
 	modules: {
 		what: 'has modules',
-		probed: '/proc/modules is not empty',
+		probed: 'modules.dep, which lists those the guest brought',
 		since: '2.6.12',
 		config: 'CONFIG_MODULES',
 		module: true,
@@ -180,7 +181,13 @@ const TABLE = {
 		module: true,
 	},
 	btf: { what: 'BTF of the kernel', probed: '/sys/kernel/btf/vmlinux', since: '5.4', config: 'CONFIG_DEBUG_INFO_BTF' },
-	fentry: { what: 'fentry programs', probed: 'a link on ip6_rcv_core', since: '5.5', commit: 'fec56f5890d9' },
+	fentry: {
+		what: 'fentry programs',
+		probed: 'a link on ip6_rcv_core',
+		since: '5.5',
+		commit: 'fec56f5890d9',
+		config: 'CONFIG_DEBUG_INFO_BTF',
+	},
 	'kprobe-multi': {
 		what: 'one link to kprobes on many functions',
 		probed: 'a link on ip6_rcv_core',
@@ -213,8 +220,18 @@ const TABLE = {
 		config: 'CONFIG_TLS',
 		module: true,
 	},
-	'icmp-send': { what: 'bpf_icmp_send', probed: "the kfunc in the kernel's BTF", since: '7.3' },
-	'bpf-ksock': { what: "BPF programs' own UDP sockets", probed: "the kfunc in the kernel's BTF", since: '7.3' },
+	'icmp-send': {
+		what: 'bpf_icmp_send',
+		probed: "the kfunc in the kernel's BTF",
+		since: '7.3',
+		config: 'CONFIG_DEBUG_INFO_BTF',
+	},
+	'bpf-ksock': {
+		what: "BPF programs' own UDP sockets",
+		probed: "the kfunc in the kernel's BTF",
+		since: '7.3',
+		config: 'CONFIG_DEBUG_INFO_BTF',
+	},
 } satisfies Record<string, Feature>;
 
 export type FeatureName = keyof typeof TABLE;
@@ -242,10 +259,10 @@ export interface Claim {
 	because: string;
 }
 
-type Claimed = Pick<Kernel, 'id' | 'series' | 'tier' | 'flavour' | 'kdir'>;
+type Claimed = Pick<Kernel, 'id' | 'series' | 'tier' | 'flavour' | 'config'>;
 
 /**
- * What is claimed of a kernel: for a locked one by `features.json`, for a build tree by its `.config`, for any other by the
+ * What is claimed of a kernel: for a locked one by `features.json`, for one's own by its `.config`, for any other by the
  * upstream release that brought the feature. Pure but for reading those files.
  */
 export function featureClaim(kernel: Claimed, name: FeatureName, record: FeatureRecord = readFeatures()): Claim {
@@ -258,7 +275,7 @@ export function featureClaim(kernel: Claimed, name: FeatureName, record: Feature
 	return upstreamClaim(kernel, FEATURES[name]);
 }
 
-function upstreamClaim({ series, tier, flavour, kdir }: Claimed, feature: Feature): Claim {
+function upstreamClaim({ series, tier, flavour, config }: Claimed, feature: Feature): Claim {
 	const cite = feature.commit ? ` (${feature.commit})` : '';
 	if (compareUpstream(series, feature.since) < 0) {
 		return { claim: 'lacks', because: `it came with Linux ${feature.since}${cite}` };
@@ -272,12 +289,8 @@ function upstreamClaim({ series, tier, flavour, kdir }: Claimed, feature: Featur
 	if (flavour !== 'custom' && tier === 'image' && feature.module) {
 		return { claim: 'lacks', because: 'Debian builds it as a module, and the modules of this kernel are gone' };
 	}
-	if (kdir && feature.config && !isSet(readFileSync(join(kdir, '.config'), 'utf8'), feature.config)) {
-		return { claim: 'lacks', because: `${feature.config} is not set in ${join(kdir, '.config')}` };
+	if (config && feature.config && !isSet(readFileSync(config, 'utf8'), feature.config)) {
+		return { claim: 'lacks', because: `${feature.config} is not set in ${config}` };
 	}
 	return { claim: 'has', because: `it came with Linux ${feature.since}${cite}` };
-}
-
-export function isSet(config: string, option: string): boolean {
-	return new RegExp(`^${option}=[ym]$`, 'm').test(config);
 }

@@ -52,6 +52,8 @@ export interface Kernel {
 	digest: string;
 	/** for a build tree: its path, as given to `virtme-run --kdir` */
 	kdir?: string;
+	/** for what is no package of Debian's: path of the configuration it was built with, where that is known */
+	config?: string;
 	/** for what is no package of Debian's: what to give getKernel() to find it again, `/src/linux` or `/boot/vmlinuz-…:/lib/modules/…` */
 	selector?: string;
 }

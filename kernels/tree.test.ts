@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { NEEDED } from './kconfig.ts';
 import { getKernel } from './pull.ts';
 import { imageRelease, kernelFromFiles, kernelFromTree } from './tree.ts';
 
@@ -41,6 +42,9 @@ function tree(release = '6.18.0-rc3+', modules = ['drivers/net/veth.o']): string
 	return join(scratch, 'linux');
 }
 
+/** The configuration of a kernel that boots, and no more. */
+const BOOTS = NEEDED.map(([option]) => `${option}=y\n`).join('');
+
 test('a built tree is a kernel with modules where kmod looks for them', async () => {
 	const path = tree();
 	const kernel = await kernelFromTree(path);
@@ -73,8 +77,20 @@ test('the same tree is the same kernel, a tree built again is another one', asyn
 test('a tree without modules is image-only, unless veth is built in', async () => {
 	const path = tree('6.18.1', []);
 	expect(await kernelFromTree(path)).toMatchObject({ tier: 'image', modulesRoot: null });
-	write('linux/.config', 'CONFIG_VETH=y\n');
-	expect(await kernelFromTree(path)).toMatchObject({ tier: 'full', modulesRoot: null });
+	write('linux/.config', `${BOOTS}CONFIG_VETH=m\n`);
+	expect(await kernelFromTree(path)).toMatchObject({ tier: 'image', modulesRoot: null });
+	write('linux/.config', `${BOOTS}CONFIG_VETH=y\n`);
+	expect(await kernelFromTree(path)).toMatchObject({ tier: 'full', modulesRoot: null, config: join(path, '.config') });
+});
+
+test('a tree that cannot become a guest is refused by the names of what it lacks', async () => {
+	const path = tree();
+	write('linux/.config', BOOTS.replace('CONFIG_TMPFS=y', '# CONFIG_TMPFS is not set').replace('CONFIG_FUTEX=y\n', ''));
+	const failed = kernelFromTree(path);
+	await expect(failed).rejects.toThrow(
+		/cannot do without CONFIG_TMPFS \(.*\), CONFIG_FUTEX \(.*\): not set in .*linux\/\.config.*\[usage\]\ntry: .* -e TMPFS -e FUTEX/,
+	);
+	await expect(failed).rejects.toMatchObject({ stage: 'usage', exitCode: 2 });
 });
 
 test.each([

@@ -15,6 +15,7 @@ import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { type Entry, entry, keyOf } from './cache.ts';
 import { PathproofError } from './errors.ts';
+import { checkConfig, isBuiltIn, isSet } from './kconfig.ts';
 import type { Kernel, Tier } from './kernel.ts';
 import { indexModules, modulesDir } from './unpack.ts';
 import { seriesOf } from './versions.ts';
@@ -41,9 +42,10 @@ export async function kernelFromTree(path: string): Promise<Kernel> {
 			stage: 'usage',
 			hint: `make -C ${kdir} -j$(nproc)`,
 		});
+	const config = configOf(join(kdir, '.config'));
 	const modules = treeModules(kdir);
 	const modulesRoot = modules.length > 0 ? await linkModules(kdir, release, modules) : null;
-	const tier = tierOf(modulesRoot !== null, join(kdir, '.config'));
+	const tier = tierOf(modulesRoot !== null, config);
 	return {
 		...custom(kdir, release),
 		tier,
@@ -51,6 +53,7 @@ export async function kernelFromTree(path: string): Promise<Kernel> {
 		modulesRoot,
 		digest: digestOf(vmlinuz, modules),
 		kdir,
+		...config,
 		selector: kdir,
 	};
 }
@@ -67,15 +70,16 @@ export async function kernelFromFiles(image: string, modules: string): Promise<K
 			stage: 'usage',
 			hint: 'VMLINUZ:MODULES, e.g. /boot/vmlinuz-6.12.0:/lib/modules/6.12.0',
 		});
+	const config = configOf(join(dirname(vmlinuz), basename(vmlinuz).replace('vmlinuz', 'config')));
 	const found = modules ? findModules(expand(modules), release) : null;
 	const files = found
 		? [join(found, 'modules.builtin'), join(found, 'modules.order')].filter((file) => existsSync(file))
 		: [];
 	const modulesRoot = found ? await linkDirectory(found, release) : null;
-	const config = join(dirname(vmlinuz), basename(vmlinuz).replace('vmlinuz', 'config'));
 	const tier = tierOf(modulesRoot !== null, config);
 	const selector = `${vmlinuz}:${modules && expand(modules)}`;
-	return { ...custom(vmlinuz, release), tier, vmlinuz, modulesRoot, digest: digestOf(vmlinuz, files), selector };
+	const digest = digestOf(vmlinuz, files);
+	return { ...custom(vmlinuz, release), tier, vmlinuz, modulesRoot, digest, ...config, selector };
 }
 
 /** What `uname -r` will say, from the header of a bzImage (Documentation/arch/x86/boot.rst, kernel_version); null where there is none. */
@@ -155,10 +159,17 @@ function findModules(given: string, release: string): string {
 	});
 }
 
-/** Without a modules package the wire must be built in: veth is what a full kernel has beyond netkit. */
-function tierOf(hasModules: boolean, config: string): Tier {
-	if (hasModules) return 'full';
-	return existsSync(config) && /^CONFIG_VETH=y$/m.test(readFileSync(config, 'utf8')) ? 'full' : 'image';
+/** The configuration a kernel was built with, where it lies. Throws stage `usage` where it cannot become a guest. */
+function configOf(path: string): Pick<Kernel, 'config'> {
+	checkConfig(path);
+	return existsSync(path) ? { config: path } : {};
+}
+
+/** The wire is what tells them apart: veth is what a full kernel has beyond netkit. Where no configuration says, modules speak. */
+function tierOf(hasModules: boolean, { config }: Pick<Kernel, 'config'>): Tier {
+	const isThere = hasModules ? isSet : isBuiltIn;
+	const hasVeth = config ? isThere(readFileSync(config, 'utf8'), 'CONFIG_VETH') : hasModules;
+	return hasVeth ? 'full' : 'image';
 }
 
 function custom(path: string, release: string): Pick<Kernel, 'id' | 'series' | 'version' | 'release' | 'flavour'> {
