@@ -3,6 +3,7 @@
  * what it said: an errno below zero, or text. It leaves nothing behind.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { release } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import type { FeatureName } from '../features.ts';
 import {
@@ -40,6 +41,9 @@ const ENOENT = -2;
 const TRACED = 'ip6_rcv_core';
 
 const yes = (has: boolean): Answer => (has ? 0 : 'no');
+/** Whether a file says so; where a kernel is built without what it tells of, there is none. */
+const inFile = (path: string, pattern: RegExp): Answer =>
+	existsSync(path) ? yes(pattern.test(readFileSync(path, 'utf8'))) : ENOENT;
 const link = (command: string) => () => inNewNetns(() => tryCommand(`ip link add ${command}`));
 const qdisc = (name: string) => () => inNewNetns(() => tryCommand(`tc qdisc add dev lo ${name}`));
 
@@ -85,7 +89,7 @@ const [AF_INET, SOCK_STREAM, IPPROTO_MPTCP] = [2, 1, 262];
 
 /** By the name of the feature in `kernels/features.ts`. */
 export const PROBES: Record<FeatureName, () => Answer> = {
-	modules: () => yes(readFileSync('/proc/modules', 'utf8') !== ''),
+	modules: () => inFile(`/lib/modules/${release()}/modules.dep`, /\S/),
 	veth: link('v0 type veth peer name v1'),
 	netkit: link('n0 type netkit peer name n1'),
 	'netkit-scrub': link('n0 type netkit scrub none peer name n1'),
@@ -127,9 +131,11 @@ export const PROBES: Record<FeatureName, () => Answer> = {
 	'cgroup-preorder': cgroupFlags(BPF_F_PREORDER),
 	'cgroup-unix': () =>
 		using(load(PROGRAM.cgroupSockAddr, [move(0, 1), exit()], { attach: ATTACH.cgroupUnixConnect }), () => 0),
-	'drop-reasons': () => yes(/\breason;/.test(readFileSync('/sys/kernel/tracing/events/skb/kfree_skb/format', 'utf8'))),
+	'drop-reasons': () => inFile('/sys/kernel/tracing/events/skb/kfree_skb/format', /\breason;/),
 	'module-btf': () => {
-		const btf = readdirSync('/sys/kernel/btf').filter((name) => name !== 'vmlinux');
+		const folder = '/sys/kernel/btf';
+		if (!existsSync(folder)) return ENOENT;
+		const btf = readdirSync(folder).filter((name) => name !== 'vmlinux');
 		return btf.length > 0 ? 0 : 'only vmlinux';
 	},
 	btf: () => (existsSync('/sys/kernel/btf/vmlinux') ? 0 : ENOENT),
