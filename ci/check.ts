@@ -12,8 +12,10 @@ const CHECKS: Record<string, () => Promise<unknown>> = {
 		if (wrong.length > 0) throw new Error(wrong.join('\n'));
 	},
 	'format of BPF programs': async () => {
-		const clangFormat = await which('clang-format', { nothrow: true });
-		if (!clangFormat) return console.error('clang-format is not here: the BPF programs are not checked');
+		// Each version formats in a way of its own: the one of the compiler that is named in systems.ts.
+		const clangFormat = await which('clang-format-19', { nothrow: true });
+		if (!clangFormat)
+			return console.error('clang-format-19 is not here: the format of the BPF programs is not checked');
 		return $`${clangFormat} --dry-run --Werror ${(await $`git ls-files bpf fixtures`).lines().filter((file) => /\.[ch]$/.test(file))}`;
 	},
 };
