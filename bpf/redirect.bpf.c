@@ -10,8 +10,9 @@
  *   eth0 ◀────────── bpf_redirect_peer ──── ingress_peer: ◀┘◀──────────────
  *                                           whose address?
  *
- * No ip_rcv, no FORWARD, no sysctl: the sender's socket stays attached to its packet until the uplink has sent it.
- * What stays on its link (ARP, neighbour discovery) and what is for the host itself takes the stack, untouched.
+ * No ip_rcv, no FORWARD, no sysctl: the sender's socket stays attached to its packet until the uplink has
+ * sent it. What stays on its link (ARP, neighbour discovery) and what is for the host itself takes the stack,
+ * untouched.
  */
 #include "include/packet.h"
 
@@ -49,7 +50,7 @@ struct {
 /* The neighbour's L2 address is filled in by the stack's own neighbour table. */
 static __always_inline int redirect_to_neighbour(__u32 ifindex, __u32 family, const struct address *address)
 {
-	struct bpf_redir_neigh nh = { .nh_family = family };
+	struct bpf_redir_neigh nh = {.nh_family = family};
 
 	if (family == AF_INET)
 		nh.ipv4_nh = address->word[3];

@@ -19,7 +19,7 @@
 static __always_inline void trace(__u8 hook, struct sk_buff *skb, struct net_device *dev, struct sock *sk)
 {
 	struct settings *now = tracing();
-	struct event e = { .hook = hook };
+	struct event e = {.hook = hook};
 
 	if (now && describe_skb(&e, now, skb, dev, sk))
 		submit(&e, now);
@@ -28,7 +28,8 @@ static __always_inline void trace(__u8 hook, struct sk_buff *skb, struct net_dev
 SEC("raw_tp/net_dev_start_xmit")
 int on_net_dev_start_xmit(struct bpf_raw_tracepoint_args *ctx)
 {
-	trace(HOOK_net_dev_start_xmit, (struct sk_buff *)ctx->args[0], (struct net_device *)ctx->args[1], NULL);
+	trace(HOOK_net_dev_start_xmit, (struct sk_buff *)ctx->args[0], (struct net_device *)ctx->args[1],
+	      NULL);
 	return 0;
 }
 
@@ -43,7 +44,7 @@ SEC("raw_tp/kfree_skb")
 int on_kfree_skb(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct settings *now = tracing();
-	struct event e = { .hook = HOOK_kfree_skb };
+	struct event e = {.hook = HOOK_kfree_skb};
 
 	if (!now || !describe_skb(&e, now, (struct sk_buff *)ctx->args[0], NULL, NULL))
 		return 0;
@@ -80,23 +81,24 @@ int on_softirq_exit(void *ctx)
 }
 
 /*
- * A function of the kernel, by fentry where that can be attached and else by kprobe: one of the two is loaded. The skb
- * is argument `skb_at`, the socket argument 0 where there is one.
+ * A function of the kernel, by fentry where that can be attached and else by kprobe: one of the two is
+ * loaded. The skb is argument `skb_at`, the socket argument 0 where there is one.
  */
 #define FUNCTION(function, skb_at, has_sk)                                                                   \
-	SEC("fentry/" #function)                                                                                  \
-	int fentry_##function(__u64 *ctx)                                                                         \
-	{                                                                                                         \
-		trace(HOOK_##function, (struct sk_buff *)ctx[skb_at], NULL, has_sk ? (struct sock *)ctx[0] : NULL);      \
-		return 0;                                                                                               \
-	}                                                                                                         \
-	SEC("kprobe/" #function)                                                                                  \
-	int kprobe_##function(struct pt_regs *ctx)                                                                \
-	{                                                                                                         \
-		__u64 arguments[] = { PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx), PT_REGS_PARM3(ctx) };                      \
-		trace(HOOK_##function, (struct sk_buff *)arguments[skb_at], NULL,                                        \
-		      has_sk ? (struct sock *)arguments[0] : NULL);                                                      \
-		return 0;                                                                                               \
+	SEC("fentry/" #function)                                                                             \
+	int fentry_##function(__u64 *ctx)                                                                    \
+	{                                                                                                    \
+		trace(HOOK_##function, (struct sk_buff *)ctx[skb_at], NULL,                                  \
+		      has_sk ? (struct sock *)ctx[0] : NULL);                                                \
+		return 0;                                                                                    \
+	}                                                                                                    \
+	SEC("kprobe/" #function)                                                                             \
+	int kprobe_##function(struct pt_regs *ctx)                                                           \
+	{                                                                                                    \
+		__u64 arguments[] = {PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx), PT_REGS_PARM3(ctx)};            \
+		trace(HOOK_##function, (struct sk_buff *)arguments[skb_at], NULL,                            \
+		      has_sk ? (struct sock *)arguments[0] : NULL);                                          \
+		return 0;                                                                                    \
 	}
 
 FUNCTION(enqueue_to_backlog, 0, false)

@@ -2,10 +2,11 @@
  * What a BPF program decided: an event at the end of every tc, netkit and XDP program, ours or a stranger's.
  *
  *   skb or xdp_buff ──▶ the program ──▶ its verdict
- *                                        └─▶ fexit here: which program, which packet, on which device, what verdict
+ *                                        └─▶ fexit here: which program, which packet, on which device, what
+ * verdict
  *
- * A program that is attached to has to be named when this is loaded. So each load has a few slots, one for each of the
- * programs found since the last load; settings and events are shared with trace.bpf.c.
+ * A program that is attached to has to be named when this is loaded. So each load has a few slots, one for
+ * each of the programs found since the last load; settings and events are shared with trace.bpf.c.
  */
 #include "include/trace.h"
 
@@ -42,7 +43,7 @@ static __always_inline bool describe_xdp(struct event *e, struct settings *now, 
 static __always_inline void trace_end(__u64 *ctx, const volatile struct target *target)
 {
 	struct settings *now = tracing();
-	struct event e = { .hook = HOOK_program };
+	struct event e = {.hook = HOOK_program};
 	struct sk_buff *skb = (struct sk_buff *)ctx[0];
 
 	if (!now)
@@ -61,12 +62,12 @@ static __always_inline void trace_end(__u64 *ctx, const volatile struct target *
 	submit(&e, now);
 }
 
-#define SLOT(n)                                                                                               \
-	SEC("fexit")                                                                                               \
-	int slot_##n(__u64 *ctx)                                                                                  \
-	{                                                                                                         \
-		trace_end(ctx, &targets[n]);                                                                            \
-		return 0;                                                                                               \
+#define SLOT(n)                                                                                              \
+	SEC("fexit")                                                                                         \
+	int slot_##n(__u64 *ctx)                                                                             \
+	{                                                                                                    \
+		trace_end(ctx, &targets[n]);                                                                 \
+		return 0;                                                                                    \
 	}
 
 SLOT(0)

@@ -1,4 +1,5 @@
-/* The few fields of the kernel's own structures that are read here; their offsets are the running kernel's (CO-RE). */
+/* The few fields of the kernel's own structures that are read here; their offsets are the running kernel's
+ * (CO-RE). */
 #ifndef PATHPROOF_KERNEL_H
 #define PATHPROOF_KERNEL_H
 

@@ -1,4 +1,5 @@
-/* What a program on the way of a packet reads of it: with or without an Ethernet header, from tc as from netkit. */
+/* What a program on the way of a packet reads of it: with or without an Ethernet header, from tc as from
+ * netkit. */
 #ifndef PATHPROOF_PACKET_H
 #define PATHPROOF_PACKET_H
 
@@ -26,22 +27,25 @@ struct address {
 #define IPV4_DESTINATION 16
 
 /*
- * Relative to the network header: a netkit L3 device has no Ethernet header, and whether skb->data stands before or
- * behind one differs between hooks. Returns false where the packet is no IP or too short.
+ * Relative to the network header: a netkit L3 device has no Ethernet header, and whether skb->data stands
+ * before or behind one differs between hooks. Returns false where the packet is no IP or too short.
  */
 static __always_inline bool load_destination(struct __sk_buff *skb, struct address *to)
 {
 	if (skb->protocol == bpf_htons(ETH_P_IPV6))
-		return !bpf_skb_load_bytes_relative(skb, IPV6_DESTINATION, to, sizeof(*to), BPF_HDR_START_NET);
+		return !bpf_skb_load_bytes_relative(skb, IPV6_DESTINATION, to, sizeof(*to),
+						    BPF_HDR_START_NET);
 	if (skb->protocol != bpf_htons(ETH_P_IP))
 		return false;
 	to->word[0] = 0;
 	to->word[1] = 0;
 	to->word[2] = bpf_htonl(0xffff);
-	return !bpf_skb_load_bytes_relative(skb, IPV4_DESTINATION, &to->word[3], sizeof(to->word[3]), BPF_HDR_START_NET);
+	return !bpf_skb_load_bytes_relative(skb, IPV4_DESTINATION, &to->word[3], sizeof(to->word[3]),
+					    BPF_HDR_START_NET);
 }
 
-/* Multicast, broadcast and link-local stay on their link: neighbour discovery and router advertisements are the stack's. */
+/* Multicast, broadcast and link-local stay on their link: neighbour discovery and router advertisements are
+ * the stack's. */
 static __always_inline bool stays_on_link(struct __sk_buff *skb, const struct address *to)
 {
 	__u32 first = bpf_ntohl(to->word[0]);

@@ -1,4 +1,5 @@
-/* One event of the tracer: what was seen of one packet at one hook. Read by vmtests/support/guest/events.ts. */
+/* One event of the tracer: what was seen of one packet at one hook. Read by vmtests/support/guest/events.ts.
+ */
 #ifndef PATHPROOF_TRACE_H
 #define PATHPROOF_TRACE_H
 
@@ -103,8 +104,8 @@ struct {
 } events SEC(".maps");
 
 /*
- * Whether this CPU serves a softirq, as the softirq tracepoints of trace.bpf.c say. The preempt count would say so too, but
- * it moved twice (6.2, 6.15), and a kernel without KALLSYMS_ALL lets no program find it.
+ * Whether this CPU serves a softirq, as the softirq tracepoints of trace.bpf.c say. The preempt count would
+ * say so too, but it moved twice (6.2, 6.15), and a kernel without KALLSYMS_ALL lets no program find it.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -169,7 +170,8 @@ struct icmp_header {
 };
 
 /* Fills the tuple from an IP header; false where there is none. */
-static __always_inline bool parse_ip(struct event *e, const unsigned char *ip, const unsigned char **transport)
+static __always_inline bool parse_ip(struct event *e, const unsigned char *ip,
+				     const unsigned char **transport)
 {
 	struct ipv6_header six;
 	struct ipv4_header four;
@@ -259,8 +261,8 @@ static __always_inline void submit(struct event *e, struct settings *now)
 }
 
 /*
- * The IP header of an skb: at its network header once one is set; at its data where a device has just received it and
- * nobody has set one yet.
+ * The IP header of an skb: at its network header once one is set; at its data where a device has just
+ * received it and nobody has set one yet.
  */
 static __always_inline bool parse_skb(struct event *e, struct sk_buff *skb)
 {
@@ -277,7 +279,8 @@ static __always_inline bool parse_skb(struct event *e, struct sk_buff *skb)
 	return parse_ip(e, head + network, &transport) && parse_transport(e, transport);
 }
 
-/* `dev` and `sk` where the hook knows better than the skb; else NULL. Returns false where the event is not wanted. */
+/* `dev` and `sk` where the hook knows better than the skb; else NULL. Returns false where the event is not
+ * wanted. */
 static __always_inline bool describe_skb(struct event *e, struct settings *now, struct sk_buff *skb,
 					 struct net_device *dev, struct sock *sk)
 {

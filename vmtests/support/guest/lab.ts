@@ -12,6 +12,7 @@ import { DatapathError } from '../../../impl/errors.ts';
 import { ipBatch } from '../../../impl/ip/ip.ts';
 import { addContainer, type ContainerOptions, detach } from '../../../impl/net.ts';
 import type { LabNode, LabOptions, LabState, Wire } from '../types.ts';
+import { explained } from './explain.ts';
 import { attachTracer } from './tracer.ts';
 
 const HOST: LabNode = { name: 'host', netns: null, ipv6: '2001:db8:0:1::1', ipv4: '192.0.2.1' };
@@ -27,8 +28,17 @@ const WIRES: Record<Wire, string> = {
 	netkit: `link add name eth0 address ${MAC.host} type netkit mode l2 peer name eth0 address ${MAC.peer} netns peer`,
 };
 
-/** Builds it in this guest, which must have none yet, and attaches the tracer. Throws a DatapathError. */
-export async function buildLab(options: LabOptions): Promise<LabState> {
+/** Builds it in this guest, which must have none yet, and attaches the tracer. Throws a PathproofError (`call`). */
+export function buildLab(options: LabOptions): Promise<LabState> {
+	return explained(() => build(options));
+}
+
+/** Takes one of the datapath's programs, or a stranger's, from its devices. */
+export async function detachProgram(name: string): Promise<void> {
+	await explained(() => detach(name));
+}
+
+async function build(options: LabOptions): Promise<LabState> {
 	const whole = { wire: 'veth', ...options } as const;
 	await ipBatch(null, hostCommands(whole.wire));
 	const [programs] = await Promise.all([
@@ -44,11 +54,6 @@ export async function buildLab(options: LabOptions): Promise<LabState> {
 	};
 	attachTracer();
 	return state;
-}
-
-/** Takes one of the datapath's programs from its devices. */
-export async function detachProgram(name: string): Promise<void> {
-	detach(name);
 }
 
 async function wireContainer({ device, forward }: LabOptions): Promise<LabState['programs']> {

@@ -2,6 +2,7 @@
 import { DatapathError } from '../../../impl/errors.ts';
 import { type Attachment, attach, type HookPoint } from '../../../impl/forward/attach.ts';
 import { BpfObject } from '../../../impl/libbpf/object.ts';
+import { explained } from './explain.ts';
 
 export interface LoadOptions {
 	/** a device of the host */
@@ -12,8 +13,12 @@ export interface LoadOptions {
 	program?: string;
 }
 
-/** `path` is that of an object in the guest. Throws a DatapathError that quotes the verifier where it is refused. */
-export function loadProgram(path: string, { device, hook, point, program }: LoadOptions): Attachment {
+/** `path` is that of an object in the guest. Throws a PathproofError that quotes the verifier where it is refused. */
+export function loadProgram(path: string, options: LoadOptions): Promise<Attachment> {
+	return explained(() => load(path, options));
+}
+
+function load(path: string, { device, hook, point, program }: LoadOptions): Attachment {
 	using object = BpfObject.open(path);
 	const name = program ?? only(object.programs, path);
 	object.loadOnly([name]).load();

@@ -14,6 +14,7 @@ import { type PacketEvent, type PathOptions, packetPaths } from '../hops.ts';
 import type { PacketFilter, PacketPath } from '../types.ts';
 import { dropNames } from './drops.ts';
 import { decodeEvent, EVENT_SIZE } from './events.ts';
+import { explained } from './explain.ts';
 import { programRuns, tracePrograms, untracedPrograms } from './programs.ts';
 import { HOOKS, type Hook } from './symbols.ts';
 
@@ -58,8 +59,12 @@ export function attachTracer(): { symbols: string[] } {
 	return { symbols: tracer.symbols };
 }
 
-/** From here on, packets that match are followed. Throws a DatapathError where a trace is running. */
-export async function startTrace(filter: PacketFilter = {}): Promise<void> {
+/** From here on, packets that match are followed. Throws a PathproofError where a trace is running. */
+export function startTrace(filter: PacketFilter = {}): Promise<void> {
+	return explained(() => start(filter));
+}
+
+function start(filter: PacketFilter): void {
 	attachTracer();
 	const { settings, ring, records, draining } = tracer!;
 	if (draining)
@@ -72,7 +77,7 @@ export async function startTrace(filter: PacketFilter = {}): Promise<void> {
 
 /** Waits until the last packet has come to rest, and answers the way of each. */
 export async function stopTrace(options: PathOptions = {}): Promise<TraceResult> {
-	const { events, lostEvents } = await stopEvents();
+	const { events, lostEvents } = await explained(stopEvents);
 	return {
 		packets: packetPaths(events, lostEvents, options),
 		lostEvents,
