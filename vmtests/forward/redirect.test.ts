@@ -4,40 +4,52 @@ import { describe, expect, path, test } from 'pathproof';
 const DEVICES = [
 	{
 		device: 'veth',
+		needs: 'veth',
 		crossing: 'host backlog, host:web receive, host:web ingress[egress_neigh → redirect]',
 		inSenderContext: false,
 	},
-	{ device: 'netkit-l3', crossing: 'host:web ingress[netkit egress_neigh → redirect]', inSenderContext: true },
-	{ device: 'netkit-l2', crossing: 'host:web ingress[netkit egress_neigh → redirect]', inSenderContext: true },
+	{
+		device: 'netkit-l3',
+		needs: 'netkit',
+		crossing: 'host:web ingress[netkit egress_neigh → redirect]',
+		inSenderContext: true,
+	},
+	{
+		device: 'netkit-l2',
+		needs: 'netkit',
+		crossing: 'host:web ingress[netkit egress_neigh → redirect]',
+		inSenderContext: true,
+	},
 ] as const;
 
-const feature = { veth: 'veth', 'netkit-l3': 'netkit', 'netkit-l2': 'netkit' } as const;
+const IN = 'peer:eth0 xmit, host:eth0 receive, host:eth0 ingress[ingress_peer → redirect], web:eth0 receive';
 
-describe.for(DEVICES)('a container on $device, redirected', ({ device, crossing, inSenderContext }) => {
-	test.for([6, 4] as const)('sends IPv%i past the IP stack of its host', async (family, { lab, requires }) => {
-		await requires(feature[device]);
+describe.for(DEVICES)('a container on $device, redirected', ({ device, needs, crossing, inSenderContext }) => {
+	const out = `web:eth0 xmit, ${crossing}, host:eth0 xmit, peer:eth0 receive`;
+
+	test('sends past the IP stack of its host, IPv6 and IPv4', async ({ lab, requires }) => {
+		await requires(needs);
 		const { web, peer } = await lab({ device, forward: 'redirect' });
-		const trace = await web.udp(peer, 53, { family });
-		expect(trace).toFollowPath(path`web:eth0 xmit, ${crossing}, host:eth0 xmit, peer:eth0 receive, peer udp deliver`);
-		expect(trace).not.toTraverse(family === 6 ? 'ip6_forward' : 'ip_forward');
-		expect(trace).toTakeHops({ forward: 0, backlog: inSenderContext ? 0 : 1 });
+		const six = await web.udp(peer, 53);
+		expect(six).toFollowPath(path`${out}, peer udp deliver`);
+		expect(six).not.toTraverse('ip6_forward');
+		const four = await web.udp(peer, 53, { family: 4 });
+		expect(four).toFollowPath(path`${out}, peer udp deliver`);
+		expect(four).not.toTraverse('ip_forward');
+		expect(four).toTakeHops({ forward: 0, backlog: inSenderContext ? 0 : 1 });
 	});
 
-	test.for([6, 4] as const)(
-		'is sent IPv%i past it as well, straight into its netns',
-		async (family, { lab, requires }) => {
-			await requires(feature[device]);
-			const { web, peer } = await lab({ device, forward: 'redirect' });
-			const trace = await peer.udp(web, 53, { family });
-			expect(trace).toFollowPath(
-				path`peer:eth0 xmit, host:eth0 receive, host:eth0 ingress[ingress_peer → redirect], web:eth0 receive, web udp deliver`,
-			);
-			expect(trace).toTakeHops({ forward: 0, backlog: 0 });
-		},
-	);
+	test('is sent past it as well, straight into its netns', async ({ lab, requires }) => {
+		await requires(needs);
+		const { web, peer } = await lab({ device, forward: 'redirect' });
+		const six = await peer.udp(web, 53);
+		expect(six).toFollowPath(path`${IN}, web udp deliver`);
+		expect(six).toTakeHops({ forward: 0, backlog: 0 });
+		expect(await peer.udp(web, 53, { family: 4 })).toFollowPath(path`${IN}, web udp deliver`);
+	});
 
 	test('keeps its socket on the packet until the uplink sends it', async ({ lab, requires }) => {
-		await requires(feature[device]);
+		await requires(needs);
 		const { web, peer } = await lab({ device, forward: 'redirect' });
 		const trace = await web.udp(peer, 53);
 		expect(trace.at('host:eth0 xmit')).toKeepSocket();
@@ -45,21 +57,19 @@ describe.for(DEVICES)('a container on $device, redirected', ({ device, crossing,
 		else expect(trace.at('host:eth0 xmit')).not.toStayInContextOfSender();
 	});
 
-	test('speaks TCP the same way: handshake, request, answer, farewell', async ({ lab, requires }) => {
-		await requires(feature[device]);
+	test('speaks TCP the same way, from handshake to farewell, and in bulk', async ({ lab, requires }) => {
+		await requires(needs);
 		const { web, peer } = await lab({ device, forward: 'redirect' });
 		const trace = await web.curl(peer);
-		expect(trace.out).toFollowPath(
-			path`web:eth0 xmit, ${crossing}, host:eth0 xmit, peer:eth0 receive, peer tcp deliver`,
-		);
-		expect(trace.in).toFollowPath(
-			path`peer:eth0 xmit, host:eth0 receive, host:eth0 ingress[ingress_peer → redirect], web:eth0 receive, web tcp deliver`,
-		);
+		expect(trace.out).toFollowPath(path`${out}, peer tcp deliver`);
+		expect(trace.in).toFollowPath(path`${IN}, web tcp deliver`);
 		expect(trace.out[0]!.packet).toMatchObject({ detail: 'SYN', destinationPort: 80 });
+		expect(trace.out.at(-1)!.packet.detail).toMatch(/ACK/);
+		expect(await web.iperf3(peer, { megabytes: 2 })).toMatchObject({ bytes: 2 * 2 ** 20 });
 	});
 
 	test('falls back to the IP stack once its program is detached', async ({ lab, requires }) => {
-		await requires(feature[device]);
+		await requires(needs);
 		const { web, peer, detach } = await lab({ device, forward: 'redirect' });
 		expect(await web.udp(peer, 53)).not.toTraverse('host ip6 receive');
 		await detach('egress_neigh');

@@ -97,10 +97,18 @@ function summary({ projects, skips, retried }: Verdict, problems: readonly strin
 		table.push([project, accel ?? '', passed, failed, skipped, lost, (ms / 1000).toFixed(1)]);
 	return [
 		table.toString(),
-		...section('skipped', skips),
+		...section('skipped', bySameReason(skips)),
 		...section('ran again because the guest was lost', retried),
 		...problems.map((problem) => styleText('red', problem)),
 	].join('\n');
+}
+
+/** `22 tests of linux-6.1.192: linux 6.1.192 lacks netkit: …`: what was lacking, once. */
+function bySameReason(skips: Verdict['skips']): string[] {
+	return Object.values(Object.groupBy(skips, ({ project, reason }) => `${project} ${reason}`)).map((same) => {
+		const [{ project, test, reason }] = same as [Verdict['skips'][number]];
+		return `${project}: ${same!.length > 1 ? `${same!.length} tests` : test}: ${reason}`;
+	});
 }
 
 function section(title: string, lines: readonly string[]): string[] {

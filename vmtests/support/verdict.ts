@@ -19,8 +19,7 @@ export interface ProjectFigures {
 
 export interface Verdict {
 	projects: ProjectFigures[];
-	/** `TEST: what it lacks` */
-	skips: string[];
+	skips: { project: string; test: string; reason: string }[];
 	/** tests whose guest was lost and that ran again, with the reason */
 	retried: string[];
 	/** 0: all passed; 1: a test failed for its own reason; 69: only the machine or a guest failed */
@@ -55,8 +54,9 @@ function tally(test: TestCase, figure: ProjectFigures, verdict: Verdict, blame: 
 	figure.ms += test.diagnostic()?.duration ?? 0;
 	if (result.state === 'pending') return;
 	figure[result.state]++;
-	if (result.state === 'skipped' && (result.note || test.options.mode !== 'run'))
-		verdict.skips.push(`${name}: ${result.note ?? 'no reason given'}`);
+	const note = result.state === 'skipped' ? result.note : undefined;
+	// Without a note, what a filter of the call left out.
+	if (note) verdict.skips.push({ project: figure.project, test: test.fullName, reason: note });
 	if (result.state === 'failed') blame.push(messageOf(result.errors.at(-1)));
 	if ((test.diagnostic()?.retryCount ?? 0) === 0) return;
 	figure.lost++;
