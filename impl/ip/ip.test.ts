@@ -1,10 +1,9 @@
 import { expect, test } from 'vitest';
-import { failedCommand, ipBatchArgs, ipJsonArgs } from './ip.ts';
+import { failedCommand, ipBatchArgs } from './ip.ts';
 
 test('many commands are one process, in the netns that is asked for', () => {
 	expect(ipBatchArgs(null)).toEqual(['-batch', '-']);
 	expect(ipBatchArgs('web')).toEqual(['-n', 'web', '-batch', '-']);
-	expect(ipJsonArgs('web', ['addr', 'show'])).toEqual(['-n', 'web', '-json', 'addr', 'show']);
 });
 
 test('the command that failed is named by its words, not by its line', () => {

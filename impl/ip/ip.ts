@@ -10,30 +10,16 @@ export function ipBatchArgs(netns: string | null): string[] {
 	return [...(netns === null ? [] : ['-n', netns]), '-batch', '-'];
 }
 
-/** What to type after `ip` to have an answer as JSON. */
-export function ipJsonArgs(netns: string | null, command: readonly string[]): string[] {
-	return [...(netns === null ? [] : ['-n', netns]), '-json', ...command];
-}
-
 /** Runs the commands in order, each as one would type it after `ip`; stops at the first that fails. `null` is this netns. */
 export async function ipBatch(netns: string | null, commands: readonly string[]): Promise<void> {
 	if (commands.length) await run(ipBatchArgs(netns), `${commands.join('\n')}\n`);
 }
 
-/** The answer to one command, e.g. `['addr', 'show', 'dev', 'eth0']`. */
-export async function ipJson<T>(netns: string | null, command: readonly string[]): Promise<T[]> {
-	const answer = await run(ipJsonArgs(netns, command), '');
-	return answer.trim() ? (JSON.parse(answer) as T[]) : [];
-}
-
-async function run(args: readonly string[], input: string): Promise<string> {
-	const child = spawn('ip', args, { stdio: 'pipe' });
-	const said = { stdout: '', stderr: '' };
-	child.stdout.setEncoding('utf8').on('data', (text: string) => {
-		said.stdout += text;
-	});
+async function run(args: readonly string[], input: string): Promise<void> {
+	const child = spawn('ip', args, { stdio: ['pipe', 'ignore', 'pipe'] });
+	let log = '';
 	child.stderr.setEncoding('utf8').on('data', (text: string) => {
-		said.stderr += text;
+		log += text;
 	});
 	// it may have ended at the first command and read no further; what it said tells why
 	child.stdin.on('error', () => undefined);
@@ -44,9 +30,9 @@ async function run(args: readonly string[], input: string): Promise<string> {
 		);
 		child.on('close', resolve);
 	});
-	if (status === 0) return said.stdout;
-	const failed = failedCommand(said.stderr, input);
-	throw new DatapathError(`ip ${args.join(' ')}${failed ? `: "${failed}"` : ''} failed`, { log: said.stderr });
+	if (status === 0) return;
+	const failed = failedCommand(log, input);
+	throw new DatapathError(`ip ${args.join(' ')}${failed ? `: "${failed}"` : ''} failed`, { log });
 }
 
 /** `Command failed -:3` is all that a batch says of where it stopped. */
