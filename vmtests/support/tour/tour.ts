@@ -1,7 +1,7 @@
 /** The tour: labs on each device, a packet traced each way, and real traffic over them. */
 import { PathproofError } from '../../../kernels/errors.ts';
 import { guestFiles } from '../../../kernels/initramfs.ts';
-import { progress, type Task } from '../../../kernels/progress.ts';
+import { type Progress, progress, type Task } from '../../../kernels/progress.ts';
 import { getKernel } from '../../../kernels/pull.ts';
 import type { Lab } from '../lab.ts';
 import type { ProvidedKernel } from '../provided.ts';
@@ -34,7 +34,7 @@ export async function tour({ kernel: selector, json }: { kernel?: string; json?:
 	const show = json ? () => {} : print;
 	const kernel = await chooseKernel(selector);
 	const here = await stage(`linux ${kernel.id}`, 'is here', () => getKernel(kernel.request));
-	await stage('guest root', 'is here', () => guestFiles(here));
+	await stage('guest root', 'is here', (task) => guestFiles(here, within(task)));
 	let booting: Task | undefined;
 	await using session = await Session.open((text) => booting?.note(text));
 	const { devices, lacking } = await stage('boot', forkTime, (task) => {
@@ -93,6 +93,12 @@ async function stage<T>(
 async function lookAround(session: Session, kernel: ProvidedKernel) {
 	await using vm = await session.vm(kernel);
 	return { ms: Math.round(vm.waitMs), ...(await findStops(vm)) };
+}
+
+/** What a stage is at, told as its own. */
+function within(task: Task): Progress {
+	const part: Task = { update: task.update, note: task.note, done: () => {}, failed: () => {} };
+	return { start: () => part };
 }
 
 function forkTime({ ms }: { ms: number }): string {
