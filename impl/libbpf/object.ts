@@ -5,6 +5,10 @@ import { DatapathError } from '../errors.ts';
 import { BpfMap } from './map.ts';
 import { check, checkPointer, native } from './native.ts';
 
+/** Where a kernel shows its own types: most objects are fitted to them. */
+const KERNEL_TYPES = '/sys/kernel/btf/vmlinux';
+const NO_TYPES = 'a kernel that is built with CONFIG_DEBUG_INFO_BTF=y';
+
 export class BpfObject implements Disposable {
 	readonly name: string;
 	readonly #programs = new Map<string, bigint>();
@@ -68,11 +72,10 @@ export class BpfObject implements Disposable {
 
 	/** Throws a DatapathError that quotes libbpf's and the verifier's log. */
 	load(): this {
-		check(
-			native.bpf_object__load(this.#opened),
-			`${this.name}: the kernel does not load it`,
-			'bpftool feature probe kernel',
-		);
+		const status = native.bpf_object__load(this.#opened);
+		if (existsSync(KERNEL_TYPES))
+			check(status, `${this.name}: the kernel does not load it`, 'bpftool feature probe kernel');
+		else check(status, `${this.name} is fitted to the types of the kernel, and there is no ${KERNEL_TYPES}`, NO_TYPES);
 		return this;
 	}
 
