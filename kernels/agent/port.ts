@@ -5,7 +5,7 @@
  * read. It reads as end of file while nobody is connected on the host: then we wait, for a fork's host connects later.
  */
 import { execFileSync } from 'node:child_process';
-import { constants, openSync, readdirSync, readFileSync, readSync, writeSync } from 'node:fs';
+import { constants, existsSync, openSync, readdirSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { POLLHUP, POLLIN, POLLOUT, poll } from './native.ts';
 import { PORT_NAME } from './protocol.ts';
@@ -75,6 +75,8 @@ function tryWrite(fd: number, bytes: Buffer): number {
 /** The device of the port of our name. There is no udev, so no `/dev/virtio-ports`. */
 async function findPort(): Promise<string> {
 	const folder = '/sys/class/virtio-ports';
+	if (!existsSync(folder))
+		throw new Error(`there is no ${folder}: CONFIG_VIRTIO_CONSOLE is not set, or its module is not here`);
 	for (;;) {
 		for (const port of readdirSync(folder)) {
 			if (readFileSync(`${folder}/${port}/name`, 'utf8').trim() === PORT_NAME) return `/dev/${port}`;
