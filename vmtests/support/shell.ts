@@ -9,7 +9,7 @@ import type { LabState } from './types.ts';
 interface Options {
 	kernel?: string;
 	/** `netkit/redirect`, `none` */
-	lab: string;
+	lab?: string;
 	/** true: `--from` without a name */
 	from?: string | true;
 }
@@ -23,8 +23,7 @@ export function register(program: Command): void {
 		.option('--kernel <kernel>', 'one kernel: 6.12, 6.12.95, a build tree; the newest default without')
 		.option(
 			'--lab <device/forward>',
-			'the lab that is up: netkit/redirect, veth/stack, …; none for the bare kernel',
-			'veth/redirect',
+			'the lab that is up: netkit/redirect, veth/stack, …; none for the bare kernel. veth/redirect without, or netkit where the kernel has no modules',
 		)
 		.option('--from [name]', 'resume the guest of a failed test; without a name, list those that are kept')
 		.action(shell);
@@ -32,7 +31,7 @@ export function register(program: Command): void {
 
 async function shell({ kernel, lab, from }: Options): Promise<void> {
 	if (from === true) return listKept();
-	const words = lab === 'none' ? null : parseLab(lab);
+	const words = lab === 'none' ? null : lab ? parseLab(lab) : ({ forward: 'redirect' } as const);
 	// Not imported above: --help and the list need none of it.
 	const [{ chooseKernel, Session }, { runShell }] = await Promise.all([
 		import('./session.ts'),

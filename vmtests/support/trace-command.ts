@@ -12,11 +12,13 @@ const STIMULI: Record<string, { send(lab: Lab): Promise<Trace>; what: string }> 
 	curl: { send: ({ web, peer }) => web.curl(peer), what: 'one HTTP request over a connection of its own' },
 };
 
-interface Options extends LabWords {
+interface Options extends Partial<LabWords> {
 	kernel?: string;
 	stimulus: string;
 	json?: boolean;
 }
+
+const DEVICE_HELP = "the container's device; veth without, netkit where the kernel has no modules";
 
 export function register(program: Command): void {
 	const stimuli = Object.entries(STIMULI).map(([name, { what }]) => `${name} (${what})`);
@@ -26,7 +28,7 @@ export function register(program: Command): void {
 			'Send one stimulus from a container to a peer beyond its host, and show the path that each packet took.',
 		)
 		.option('--kernel <kernel>', 'one kernel: 6.12, 6.12.95, a build tree; the newest default without')
-		.addOption(new Option('--device <device>', "the container's device").choices(LAB_DEVICES).default('netkit'))
+		.addOption(new Option('--device <device>', DEVICE_HELP).choices(LAB_DEVICES))
 		.addOption(
 			new Option('--forward <forward>', 'how its packets pass the host').choices(LAB_FORWARDS).default('redirect'),
 		)
