@@ -1,7 +1,7 @@
 /** How the BPF programs are built. Knows nothing of who loads them. */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -44,6 +44,11 @@ export function clangArgs(source: string, out: string, arch: string = process.ar
 	];
 }
 
+/** What to type after `bpftool`: the object again without DWARF, half its size, since it travels into every guest. */
+export function linkArgs(whole: string, out: string): string[] {
+	return ['gen', 'object', out, whole];
+}
+
 /** A program could not be built: what the compiler said, and what to do. */
 export class BuildError extends Error {
 	override name = 'BuildError';
@@ -68,7 +73,7 @@ export async function bpfKey(): Promise<string> {
 		.map((file) => join(file.parentPath, file.name))
 		.sort();
 	for (const file of files) hash.update(`${relative(BPF_SOURCES, file)}\0`).update(await readFile(file));
-	return hash.update(JSON.stringify(clangArgs('in', 'out'))).digest('hex');
+	return hash.update(JSON.stringify([clangArgs('in', 'out'), linkArgs('in', 'out')])).digest('hex');
 }
 
 /** Builds all programs into a folder and answers the paths of the objects: `OUT/redirect.bpf.o`. Throws a BuildError. */
@@ -87,13 +92,31 @@ export async function buildBpfFile(source: string, outDir: string): Promise<stri
 
 async function compile(clang: string, source: string, outDir: string): Promise<string> {
 	const out = join(outDir, basename(source).replace(/\.c$/, '.o'));
+	const whole = `${out}.whole`;
 	try {
-		await run(clang, clangArgs(source, out));
+		await run(clang, clangArgs(source, whole));
+		await run(await findBpftool(), linkArgs(whole, out));
 	} catch (error) {
-		const said = (error as { stderr?: string }).stderr ?? String(error);
+		if (error instanceof BuildError) throw error;
+		const said = (error as { stderr?: string }).stderr || String(error);
 		throw new BuildError(`${source} does not compile:\n${said}`, 'mend the program, or run `pathproof doctor`', error);
+	} finally {
+		await rm(whole, { force: true });
 	}
 	return out;
+}
+
+/** Debian's is in /usr/sbin, which is on root's PATH alone. */
+async function findBpftool(): Promise<string> {
+	for (const name of ['bpftool', '/usr/sbin/bpftool']) {
+		try {
+			await run(name, ['version']);
+			return name;
+		} catch (error) {
+			if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+		}
+	}
+	throw new BuildError('no bpftool on the PATH', 'pathproof doctor --fix');
 }
 
 async function findClang(): Promise<string> {

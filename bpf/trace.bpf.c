@@ -16,7 +16,7 @@
 #include <linux/ptrace.h>
 #include <bpf/bpf_tracing.h>
 
-static __always_inline void trace(__u8 hook, struct sk_buff *skb, struct net_device *dev, struct sock *sk)
+static __noinline void trace(__u8 hook, struct sk_buff *skb, struct net_device *dev, struct sock *sk)
 {
 	struct settings *now = tracing();
 	struct event e = {.hook = hook};

@@ -40,7 +40,7 @@ static __always_inline bool describe_xdp(struct event *e, struct settings *now, 
 	return true;
 }
 
-static __always_inline void trace_end(__u64 *ctx, const volatile struct target *target)
+static __noinline void trace_end(__u64 *ctx, __u32 program, bool is_xdp)
 {
 	struct settings *now = tracing();
 	struct event e = {.hook = HOOK_program};
@@ -48,9 +48,9 @@ static __always_inline void trace_end(__u64 *ctx, const volatile struct target *
 
 	if (!now)
 		return;
-	e.program = target->program;
+	e.program = program;
 	e.result = ctx[1];
-	if (target->is_xdp) {
+	if (is_xdp) {
 		if (!describe_xdp(&e, now, (struct xdp_buff *)skb))
 			return;
 	} else {
@@ -66,7 +66,7 @@ static __always_inline void trace_end(__u64 *ctx, const volatile struct target *
 	SEC("fexit")                                                                                         \
 	int slot_##n(__u64 *ctx)                                                                             \
 	{                                                                                                    \
-		trace_end(ctx, &targets[n]);                                                                 \
+		trace_end(ctx, targets[n].program, targets[n].is_xdp);                                       \
 		return 0;                                                                                    \
 	}
 
