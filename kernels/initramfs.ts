@@ -122,6 +122,8 @@ export function argumentsFor({ root, agentPort }: Pick<InitramfsPlan, 'root' | '
 		'nokaslr', // one template's addresses are every template's
 		'mitigations=off', // an emulated CPU has nothing to mitigate, and TCG pays for each of them
 		'no_timer_check', // a busy host delivers the first ticks late, and the kernel would distrust its timer and panic
+		'cryptomgr.notests', // a quarter of a boot's instructions (6.12, counted), and what it tests is the CPU
+		'tsc=reliable', // a busy host makes the kernel distrust it, and every fork would read a slower clock
 		'nowatchdog', // a guest that was not scheduled for 20 s is no lockup
 		...(root === 'ram' ? ['rdinit=/pathproof/init'] : []),
 		...(agentPort === 'isa-serial' ? ['pathproof.tty=/dev/ttyS1'] : []),
