@@ -179,8 +179,10 @@ function custom(path: string, release: string): Pick<Kernel, 'id' | 'series' | '
 	return { id, series: seriesOf(version), version, release, flavour: 'custom' };
 }
 
+/** Wherever it lies: a kernel that was moved is the same. */
 function digestOf(vmlinuz: string, modules: string[]): string {
-	return keyOf('custom', createHash('sha256').update(readFileSync(vmlinuz)).digest('hex'), stamps(modules));
+	const placeless = stamps(modules).map(([file, ...stamp]) => [basename(file), ...stamp]);
+	return keyOf('custom', createHash('sha256').update(readFileSync(vmlinuz)).digest('hex'), placeless);
 }
 
 function stamps(files: string[]): [string, number, number][] {
