@@ -67,8 +67,8 @@ function spawnChild(program: string, args: string[], env: Record<string, string>
 }
 
 /** `pathproof test` on one file of `fixtures/bad-days`. */
-export function startSuite(name: string, options?: ChildOptions): Child {
-	return start(['test', '--kernel', KERNEL, '--root', join(HOME, 'fixtures/bad-days'), name], options);
+export function startSuite(name: string, options?: ChildOptions, kernel: string = KERNEL): Child {
+	return start(['test', '--kernel', kernel, '--root', join(HOME, 'fixtures/bad-days'), name], options);
 }
 
 /** Pids of what a child started and did not end. */
