@@ -77,7 +77,9 @@ function render(shortMessage: string, { stage, hint, kernel, accel, console, fin
 		`${shortMessage} [${where}]`,
 		fingerprint?.length ? `fingerprint: ${fingerprint.join(' < ')}` : undefined,
 		hint ? `try: ${hint}` : undefined,
-		console?.length ? `console (last ${console.length} lines):\n${console.map((line) => `  | ${line}`).join('\n')}` : undefined,
+		console?.length
+			? `console (last ${console.length} lines):\n${console.map((line) => `  | ${line}`).join('\n')}`
+			: undefined,
 	]
 		.filter((line) => line !== undefined)
 		.join('\n');
