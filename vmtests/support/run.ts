@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { styleText } from 'node:util';
 import Table from 'cli-table3';
-import { parseCLI, startVitest, type Vitest } from 'vitest/node';
+import { createCLI, parseCLI, startVitest, type Vitest } from 'vitest/node';
 import { PathproofError } from '../../kernels/errors.ts';
 import { NOT_FULL } from './config.ts';
 import { acceptCounts, countsOf, lacking, readCounts } from './counts.ts';
@@ -53,6 +53,10 @@ export async function runTests(words: readonly string[], options: Options): Prom
 
 function parse(words: readonly string[]): ReturnType<typeof parseCLI> {
 	try {
+		// parseCLI takes any word for an option: whether vitest knows it, the parser below it tells.
+		const parser = createCLI();
+		parser.parse(['node', 'vitest', 'run', ...words], { run: false });
+		parser.matchedCommand?.checkUnknownOptions();
 		return parseCLI(['vitest', 'run', ...words]);
 	} catch (cause) {
 		const message = cause instanceof Error ? cause.message : String(cause);
