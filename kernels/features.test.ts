@@ -34,6 +34,11 @@ describe('what is claimed of a kernel', () => {
 		expect(featureClaim({ ...kernel, id: '6.12.90' }, 'tcx', record).claim).toBe('has');
 	});
 
+	test('what a stable release has got from a later series, those after it have too', () => {
+		const claimOf = (id: string) => featureClaim({ ...kernel, id }, 'cgroup-mprog', record).claim;
+		expect(['6.12.116', '6.12.117-generic', '6.12.118-mine'].map(claimOf)).toEqual(['lacks', 'has', 'has']);
+	});
+
 	test('Debian may build a thing later than Linux had it', () => {
 		const { claim, because } = featureClaim({ ...kernel, id: '6.8.1', series: '6.8' }, 'netkit', record);
 		expect([claim, because]).toEqual(['lacks', 'Debian builds its kernels with it from 6.10 on']);

@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isSet } from './kconfig.ts';
 import type { Kernel } from './kernel.ts';
-import { compareUpstream } from './versions.ts';
+import { compareUpstream, seriesOf } from './versions.ts';
 
 export interface Feature {
 	/** what a kernel with it can do */
@@ -272,12 +272,24 @@ export function featureClaim(kernel: Claimed, name: FeatureName, record: Feature
 	const said = probed?.lacks[name];
 	if (said !== undefined)
 		return { claim: 'lacks', because: `kernels/features.json: asked for it, ${kernel.id} said ${said}` };
-	return upstreamClaim(kernel, FEATURES[name]);
+	const late = compareUpstream(kernel.series, FEATURES[name].since) < 0;
+	return upstreamClaim(kernel, FEATURES[name], late ? backport(kernel, name, record) : undefined);
 }
 
-function upstreamClaim({ series, tier, flavour, config }: Claimed, feature: Feature): Claim {
+/** The recorded kernel of the same series, no newer than this one, that has it: stable releases get features from later series. */
+function backport({ id, series }: Claimed, name: FeatureName, { kernels }: FeatureRecord): string | undefined {
+	const version = (of: string) => /^[\d.]+/.exec(of)?.[0] ?? of;
+	return Object.keys(kernels).find(
+		(known) =>
+			kernels[known]!.has.includes(name) &&
+			seriesOf(version(known)) === series &&
+			compareUpstream(version(known), version(id)) <= 0,
+	);
+}
+
+function upstreamClaim({ series, tier, flavour, config }: Claimed, feature: Feature, backport?: string): Claim {
 	const cite = feature.commit ? ` (${feature.commit})` : '';
-	if (compareUpstream(series, feature.since) < 0) {
+	if (compareUpstream(series, feature.since) < 0 && !backport) {
 		return { claim: 'lacks', because: `it came with Linux ${feature.since}${cite}` };
 	}
 	if (feature.until && compareUpstream(series, feature.until) >= 0) {
@@ -292,5 +304,6 @@ function upstreamClaim({ series, tier, flavour, config }: Claimed, feature: Feat
 	if (config && feature.config && !isSet(readFileSync(config, 'utf8'), feature.config)) {
 		return { claim: 'lacks', because: `${feature.config} is not set in ${config}` };
 	}
-	return { claim: 'has', because: `it came with Linux ${feature.since}${cite}` };
+	const earlier = backport ? `, and kernels/features.json: ${backport} was seen to have it` : '';
+	return { claim: 'has', because: `it came with Linux ${feature.since}${cite}${earlier}` };
 }
