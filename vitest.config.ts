@@ -28,8 +28,6 @@ export default defineKernelConfig({
 				name: 'bad-days',
 				include: ['vmtests/bad-days/**/*.test.ts'],
 				exclude: NOT_OURS,
-				// One after the other: each looks for what it left in the machine.
-				fileParallelism: false,
 				testTimeout: 240_000,
 				hookTimeout: 240_000,
 				execArgv: ['--disable-warning=ExperimentalWarning'],

@@ -1,4 +1,5 @@
 /** Puts together what a guest of one kernel is made of: the initramfs, the root, virtme-ng's answer, the accelerator. */
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KVM_PATIENCE, knownAccel, proveKvm } from './accel.ts';
@@ -47,7 +48,7 @@ async function assemble(kernel: Kernel, profile: Profile, accel: Accel): Promise
 
 /** Asked once per kernel and machine: starting virtme-ng takes longer than restoring a guest. */
 async function virtmeAnswer(kernel: Kernel, accel: Accel): Promise<string[]> {
-	using answer: Entry = await entry('virtme', keyOf(kernel.digest, accel, process.env.PATH), async (dir) => {
+	using answer: Entry = await entry('virtme', keyOf(kernel.digest, accel, qemuOnPath()), async (dir) => {
 		const root = join(dir, 'root');
 		await mkdir(root);
 		const words = await askVirtme(kernel, accel, root);
@@ -55,6 +56,12 @@ async function virtmeAnswer(kernel: Kernel, accel: Accel): Promise<string[]> {
 	});
 	const words = JSON.parse(await readFile(join(answer.dir, FILE), 'utf8')) as string[];
 	return words.map((word) => (word === IMAGE ? kernel.vmlinuz : word));
+}
+
+/** What virtme-ng finds: the first QEMU on the PATH, and where it lies in full. */
+function qemuOnPath(): string | undefined {
+	const candidates = (process.env.PATH ?? '').split(':').map((folder) => join(folder, 'qemu-system-x86_64'));
+	return candidates.find((path) => existsSync(path));
 }
 
 const FILE = 'command.json';

@@ -1,6 +1,6 @@
 /** A pathproof of one's own: a child process that runs a suite of `fixtures/bad-days/`, and what it leaves behind. */
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -71,6 +71,24 @@ export function startSuite(name: string, options?: ChildOptions, kernel: string 
 	return start(['test', '--kernel', kernel, '--root', join(HOME, 'fixtures/bad-days'), name], options);
 }
 
+/** A whole run of a suite. */
+export interface Outcome {
+	rows: Row[];
+	exitCode: number | undefined;
+	/** both streams, as they came */
+	output: string;
+	left: Leftovers;
+}
+
+export async function runSuite(...suite: Parameters<typeof startSuite>): Promise<Outcome> {
+	const child = startSuite(...suite);
+	const { exitCode, all } = await child.process;
+	return { rows: child.rows(), exitCode, output: all, left: leftovers(child) };
+}
+
+/** The row of one test; undefined where it did not run. */
+export const rowOf = ({ rows }: Outcome, name: string) => rows.find((row) => row.name === name);
+
 /** Pids of what a child started and did not end. */
 export function survivors(mark: string): number[] {
 	return readdirSync('/proc')
@@ -79,13 +97,26 @@ export function survivors(mark: string): number[] {
 		.map(Number);
 }
 
-/** What a run may leave behind in the machine, to be compared before and after. */
-export function machineState(cache: string = cacheDir()): { mounts: string; devices: string; orphans: string[] } {
+/** What a run may leave behind: processes that came of it, its run-time directory, mounts in the cache. */
+export interface Leftovers {
+	processes: number[];
+	directories: string[];
+	mounts: string[];
+}
+
+export const NOTHING: Leftovers = { processes: [], directories: [], mounts: [] };
+
+export function leftovers({ mark, process: { pid } }: Pick<Child, 'mark' | 'process'>): Leftovers {
+	return { processes: survivors(mark), ...leftoversOf(pid!) };
+}
+
+/** The same for a process that is none of `start`'s. */
+export function leftoversOf(pid: number): Omit<Leftovers, 'processes'> {
+	const cache = cacheDir();
+	const mounted = readFileSync('/proc/self/mounts', 'utf8').split('\n');
 	return {
-		mounts: readFileSync('/proc/self/mounts', 'utf8'),
-		devices: readFileSync('/proc/net/dev', 'utf8').replace(/:.*/g, ''),
-		// Named for the process that made it. That of a living one is in use: this very run has a pool of its own.
-		orphans: list(join(cache, 'run')).filter((name) => !existsSync(`/proc/${name.split('-')[0]}`)),
+		directories: list(join(cache, 'run')).filter((name) => name.startsWith(`${pid}-`)),
+		mounts: mounted.map((line) => line.split(' ')[1] ?? '').filter((path) => path.startsWith(cache)),
 	};
 }
 

@@ -1,28 +1,11 @@
 /** Guests that fail in the middle of a test, each for real. */
 import { beforeAll, describe, expect, test } from 'vitest';
-import { machineState, type Row, startSuite, survivors } from './child.ts';
-
-interface Outcome {
-	rows: Row[];
-	exitCode: number | undefined;
-	output: string;
-	survivors: number[];
-}
-
-async function run(suite: string): Promise<Outcome> {
-	const child = startSuite(suite);
-	const { exitCode, all } = await child.process;
-	return { rows: child.rows(), exitCode, output: all, survivors: survivors(child.mark) };
-}
-
-const row = ({ rows }: Outcome, name: string) => rows.find((one) => one.name === name);
+import { NOTHING, type Outcome, rowOf, runSuite } from './child.ts';
 
 describe('a guest that is lost is the fault of no test', () => {
-	let before: ReturnType<typeof machineState>;
 	let outcome: Outcome;
 	beforeAll(async () => {
-		before = machineState();
-		outcome = await run('lost');
+		outcome = await runSuite('lost');
 	});
 
 	test.for([
@@ -30,11 +13,11 @@ describe('a guest that is lost is the fault of no test', () => {
 		['loses its QEMU', /QEMU was killed by SIGKILL \[lost, linux 6\.12\.\d+, (?:tcg|kvm)\]/],
 		['loses its agent', /\[lost, linux 6\.12\.\d+, (?:tcg|kvm)\][\s\S]*the agent ended with status 137/],
 	] as const)('a guest that %s: its test says so, and the next test on that kernel passes', ([name, message]) => {
-		expect(row(outcome, `a guest that ${name}`)).toMatchObject({
+		expect(rowOf(outcome, `a guest that ${name}`)).toMatchObject({
 			status: 'failed',
 			message: expect.stringMatching(message),
 		});
-		expect(row(outcome, `the test after a guest that ${name}`)).toMatchObject({ status: 'passed' });
+		expect(rowOf(outcome, `the test after a guest that ${name}`)).toMatchObject({ status: 'passed' });
 	});
 
 	test('it was tried once more, and the run ends with 69: only the machine failed', () => {
@@ -43,17 +26,14 @@ describe('a guest that is lost is the fault of no test', () => {
 	});
 
 	test('nothing is left behind', () => {
-		expect(outcome.survivors).toEqual([]);
-		expect(machineState()).toEqual(before);
+		expect(outcome.left).toEqual(NOTHING);
 	});
 });
 
 describe('a kernel that fails is a finding', () => {
-	let before: ReturnType<typeof machineState>;
 	let outcome: Outcome;
 	beforeAll(async () => {
-		before = machineState();
-		outcome = await run('guilty');
+		outcome = await runSuite('guilty');
 	});
 
 	test.for([
@@ -66,11 +46,11 @@ describe('a kernel that fails is a finding', () => {
 	] as const)(
 		'a guest that %s fails the test that caused it, and the next test on that kernel passes',
 		([name, message]) => {
-			expect(row(outcome, `a guest that ${name}`)).toMatchObject({
+			expect(rowOf(outcome, `a guest that ${name}`)).toMatchObject({
 				status: 'failed',
 				message: expect.stringMatching(message),
 			});
-			expect(row(outcome, `the test after a guest that ${name}`)).toMatchObject({ status: 'passed' });
+			expect(rowOf(outcome, `the test after a guest that ${name}`)).toMatchObject({ status: 'passed' });
 		},
 	);
 
@@ -80,13 +60,12 @@ describe('a kernel that fails is a finding', () => {
 	});
 
 	test('the guest that hangs is kept, for a look with pathproof shell --from', () => {
-		expect(row(outcome, 'a guest that hangs')?.message).toMatch(
+		expect(rowOf(outcome, 'a guest that hangs')?.message).toMatch(
 			/npx pathproof shell --from "6\.12\.\d+-[^"]*a-guest-that-hangs"/,
 		);
 	});
 
 	test('nothing is left behind', () => {
-		expect(outcome.survivors).toEqual([]);
-		expect(machineState()).toEqual(before);
+		expect(outcome.left).toEqual(NOTHING);
 	});
 });

@@ -4,30 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { getKernel } from '../../kernels/pull.ts';
-import { machineState, type Row, startSuite, survivors } from './child.ts';
-
-interface Outcome {
-	rows: Row[];
-	exitCode: number | undefined;
-	survivors: number[];
-}
-
-async function run(suite: string, kernel?: string): Promise<Outcome> {
-	const child = startSuite(suite, {}, kernel);
-	const { exitCode } = await child.process;
-	return { rows: child.rows(), exitCode, survivors: survivors(child.mark) };
-}
+import { NOTHING, type Outcome, rowOf, runSuite } from './child.ts';
 
 describe('a kernel without virtio', () => {
 	let scratch: string;
-	let before: ReturnType<typeof machineState>;
 	let outcome: Outcome;
 
 	beforeAll(async () => {
 		scratch = mkdtempSync(join(tmpdir(), 'pathproof-'));
 		const kernel = await withoutVirtio(scratch);
-		before = machineState();
-		outcome = await run('plain', kernel);
+		outcome = await runSuite('plain', {}, kernel);
 	});
 	afterAll(() => rmSync(scratch, { recursive: true }));
 
@@ -38,28 +24,23 @@ describe('a kernel without virtio', () => {
 	});
 
 	test('nothing is left behind', () => {
-		expect(outcome.survivors).toEqual([]);
-		expect(machineState()).toEqual(before);
+		expect(outcome.left).toEqual(NOTHING);
 	});
 });
 
 describe('a kernel without BTF', () => {
-	let before: ReturnType<typeof machineState>;
 	let outcome: Outcome;
 
 	beforeAll(async () => {
-		before = machineState();
-		outcome = await run('typeless');
+		outcome = await runSuite('typeless');
 	});
 
-	const row = (name: string) => outcome.rows.find((one) => one.name === name);
-
 	test('lacks what BTF brings, and says so when it is asked', () => {
-		expect(row('it is asked for its features all the same')).toMatchObject({ status: 'passed' });
+		expect(rowOf(outcome, 'it is asked for its features all the same')).toMatchObject({ status: 'passed' });
 	});
 
 	test('bears no lab: the error names the option it is to be built with', () => {
-		expect(row('a lab needs them')).toMatchObject({
+		expect(rowOf(outcome, 'a lab needs them')).toMatchObject({
 			status: 'failed',
 			message: expect.stringMatching(
 				/there is no \/sys\/kernel\/btf\/vmlinux[\s\S]*\[call, linux 6\.12\.\d+, \w+\]\ntry: a kernel that is built with CONFIG_DEBUG_INFO_BTF=y/,
@@ -69,9 +50,8 @@ describe('a kernel without BTF', () => {
 	});
 
 	test('the next test on that kernel passes, and nothing is left behind', () => {
-		expect(row('the test after it')).toMatchObject({ status: 'passed' });
-		expect(outcome.survivors).toEqual([]);
-		expect(machineState()).toEqual(before);
+		expect(rowOf(outcome, 'the test after it')).toMatchObject({ status: 'passed' });
+		expect(outcome.left).toEqual(NOTHING);
 	});
 });
 
