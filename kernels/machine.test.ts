@@ -20,7 +20,9 @@ const values = (config: MachineConfig, option: string) =>
 
 describe('the QEMU command line', () => {
 	test('a fork maps the memory of its template copy-on-write and waits for its state', () => {
-		expect(values(fork, '-object')).toEqual(['memory-backend-file,mem-path=ram,share=off,id=ram,size=1024M']);
+		expect(values(fork, '-object')).toEqual([
+			'memory-backend-file,mem-path=ram,share=off,readonly=on,rom=off,id=ram,size=1024M',
+		]);
 		expect(values(fork, '-incoming')).toEqual(['defer']);
 	});
 

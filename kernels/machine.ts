@@ -88,7 +88,8 @@ function processor({ profile, accel }: MachineConfig): string[] {
 function memory({ memory, memoryMiB }: MachineConfig): string[] {
 	const backend = {
 		template: () => `memory-backend-file,mem-path=${(memory as { path: string }).path},share=on`,
-		fork: () => `memory-backend-file,mem-path=${(memory as { path: string }).path},share=off`,
+		// Opened read-only and mapped privately: a template is never written, and may lie on a read-only disk.
+		fork: () => `memory-backend-file,mem-path=${(memory as { path: string }).path},share=off,readonly=on,rom=off`,
 		own: () => 'memory-backend-ram',
 	}[memory.kind]();
 	return ['-object', `${backend},id=ram,size=${memoryMiB}M`, '-m', `${memoryMiB}M`];

@@ -94,7 +94,7 @@ test('a read-only cache serves guests all the same', async () => {
 	execaSync('mount', ['--bind', cacheDir(), dir]);
 	try {
 		execaSync('mount', ['-o', 'remount,bind,ro', dir]);
-		expect(await ask()).toMatchObject({ exitCode: 0, release: RELEASE });
+		expect(await ask()).toEqual({ exitCode: 0, release: RELEASE, said: expect.any(String) });
 	} finally {
 		execaSync('umount', [dir]);
 	}

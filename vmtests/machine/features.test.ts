@@ -1,6 +1,7 @@
 import { expect, test } from 'pathproof';
 import { askFeatures } from '../../kernels/ask.ts';
 import { FEATURE_NAMES, featureClaim } from '../../kernels/features.ts';
+import { FULL } from '../support/config.ts';
 
 test('a kernel has the features that are claimed of it, and no others', async ({ vm }) => {
 	const found = await askFeatures(vm);
@@ -12,7 +13,7 @@ test('a kernel has the features that are claimed of it, and no others', async ({
 	expect(otherwise).toEqual([]);
 });
 
-test('asking leaves a kernel as it was', async ({ vm }) => {
+test('asking leaves a kernel as it was', { tags: [FULL] }, async ({ vm }) => {
 	const state = async () => {
 		const commands = ['ip -br link', 'ls /sys/fs/cgroup', 'bpftool link', 'ls /sys/module'];
 		return Promise.all(commands.map(async (command) => (await vm.exec(command.split(' '))).stdout));
