@@ -53,9 +53,10 @@ function tally(test: TestCase, figure: ProjectFigures, verdict: Verdict, blame: 
 	if (pathproof) figure.accel = pathproof.accel;
 	figure.ms += test.diagnostic()?.duration ?? 0;
 	if (result.state === 'pending') return;
-	figure[result.state]++;
 	const note = result.state === 'skipped' ? result.note : undefined;
-	// Without a note, what a filter of the call left out.
+	// Without a note, a filter of the call left it out, and nobody skipped it.
+	if (result.state === 'skipped' && !note) return;
+	figure[result.state]++;
 	if (note) verdict.skips.push({ project: figure.project, test: test.fullName, reason: note });
 	if (result.state === 'failed') blame.push(messageOf(result.errors.at(-1)));
 	if ((test.diagnostic()?.retryCount ?? 0) === 0) return;
