@@ -1,5 +1,5 @@
 /** What can be wrong with the cache that guests start from, and with what stands around it. */
-import { mkdtempSync, openSync, readdirSync, rmSync, symlinkSync, truncateSync, writeSync } from 'node:fs';
+import { cpSync, mkdtempSync, openSync, readdirSync, rmSync, symlinkSync, truncateSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execaSync } from 'execa';
@@ -7,6 +7,8 @@ import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { cacheDir } from '../../kernels/cache.ts';
 import { readLock } from '../../kernels/lock.ts';
 import { extents } from '../../kernels/sparse.ts';
+import { copyRam, ramPath } from '../../kernels/template.ts';
+import { Templates } from '../../kernels/templates.ts';
 import { oldQemu } from '../support/old-qemu.ts';
 import { type ChildOptions, KERNEL, start } from './child.ts';
 
@@ -33,6 +35,7 @@ async function ask(options: ChildOptions = {}) {
 }
 
 beforeAll(async () => {
+	// The real cache is warm from here on.
 	expect(await ask({ env: { PATHPROOF_CACHE: cacheDir() } })).toMatchObject({ exitCode: 0 });
 });
 
@@ -41,17 +44,22 @@ function linkIngredients(): void {
 	for (const kind of INGREDIENTS) symlinkSync(join(cacheDir(), kind), join(dir, kind));
 }
 
-/** The template of one's own, to be corrupted. Answers its directory. */
-async function makeTemplate(): Promise<string> {
+/** A template of one's own, to be corrupted: a copy of the real one. Answers its directory. */
+async function copyTemplate(): Promise<string> {
 	linkIngredients();
-	expect((await ask()).said).toContain(BOOTING);
-	return join(dir, 'template', readdirSync(join(dir, 'template'))[0]!);
+	const templates = new Templates(() => {});
+	const { dir: from, key } = await templates.kernel(VERSION, 'functional');
+	const to = join(dir, 'template', key);
+	cpSync(from, to, { recursive: true, filter: (path) => path !== ramPath(from) });
+	await copyRam(from, to);
+	await templates.close();
+	return to;
 }
 
 const RELEASE = expect.stringMatching(/^6\.12\.\d+\S*-amd64$/);
 
 test('a corrupted snapshot is noticed before a guest runs from it, and made anew', async () => {
-	const template = await makeTemplate();
+	const template = await copyTemplate();
 	expect((await ask()).said).not.toContain(BOOTING);
 
 	const ram = openSync(join(template, 'ram'), 'r+');
