@@ -1,4 +1,5 @@
 import { describe, expect, path, test } from 'pathproof';
+import { FULL } from '../support/config.ts';
 
 /** By device: what a packet meets on its way from the container to the host's end of it. */
 const DEVICES = [
@@ -24,7 +25,7 @@ const DEVICES = [
 
 const IN = 'peer:eth0 xmit, host:eth0 receive, host:eth0 ingress[ingress_peer → redirect], web:eth0 receive';
 
-describe.for(DEVICES)('a container on $device, redirected', ({ device, needs, crossing, inSenderContext }) => {
+function redirected({ device, needs, crossing, inSenderContext }: (typeof DEVICES)[number]): void {
 	const out = `web:eth0 xmit, ${crossing}, host:eth0 xmit, peer:eth0 receive`;
 
 	test('sends past the IP stack of its host, IPv6 and IPv4', async ({ lab, requires }) => {
@@ -77,4 +78,9 @@ describe.for(DEVICES)('a container on $device, redirected', ({ device, needs, cr
 		expect(trace).toTraverse('host ip6 receive');
 		expect(trace).not.toTraverse('host:web ingress[egress_neigh]');
 	});
-});
+}
+
+const TITLE = 'a container on $device, redirected';
+describe.for(DEVICES.filter(({ device }) => device !== 'netkit-l2'))(TITLE, redirected);
+// Its ways are those of netkit-l3.
+describe.for(DEVICES.filter(({ device }) => device === 'netkit-l2'))(TITLE, { tags: [FULL] }, redirected);
