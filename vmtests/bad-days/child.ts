@@ -1,6 +1,6 @@
 /** A pathproof of one's own: a child process that runs a suite of `fixtures/bad-days/`, and what it leaves behind. */
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -41,17 +41,12 @@ export function start(words: string[], { env = {}, under = [], input }: ChildOpt
 	const report = join(dir, 'report.json');
 	const [program, ...args] = [...under, process.execPath, join(HOME, 'cli.ts'), ...words];
 	const child = spawnChild(program!, args, { ...env, [MARK]: mark, PATHPROOF_TEST_REPORT: report }, input);
-	return {
-		process: child,
-		mark,
-		rows() {
-			try {
-				return parseReport(readFileSync(report, 'utf8'));
-			} finally {
-				rmSync(dir, { recursive: true });
-			}
-		},
-	};
+	let text = '';
+	void child.finally(() => {
+		if (existsSync(report)) text = readFileSync(report, 'utf8');
+		rmSync(dir, { recursive: true });
+	});
+	return { process: child, mark, rows: () => parseReport(text) };
 }
 
 function spawnChild(program: string, args: string[], env: Record<string, string>, input = '') {
