@@ -9,8 +9,8 @@ test('a guest runs the very kernel its project is named after', async ({ vm, ker
 test('its clock is right when it wakes up, however long ago its template was saved', async ({ vm }) => {
 	const before = Date.now();
 	const guest = Number((await vm.exec(['date', '+%s%3N'])).stdout);
-	expect(guest).toBeGreaterThan(before - 1_000);
-	expect(guest).toBeLessThan(Date.now() + 1_000);
+	expect(guest).toBeGreaterThan(before - 3_000);
+	expect(guest).toBeLessThan(Date.now() + 3_000);
 });
 
 test('its kernel has complained of nothing since it booted', async ({ vm }) => {
