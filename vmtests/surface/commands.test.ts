@@ -45,7 +45,8 @@ test('trace lists, for people, the hops of a datagram that nobody takes', async 
 	expect(exitCode).toBe(0);
 	expect(stdout).toMatch(/^veth stack, out: udp .* not delivered$/m);
 	expect(stdout).toMatch(/^ +\d+ host ip6 forward$/m);
-	expect(stdout).toMatch(/^ +\d+ drop NO_SOCKET$/m);
+	// 5.10 gives no reasons: there a drop bears the name of the function.
+	expect(stdout).toMatch(/^ +\d+ drop (?:NO_SOCKET|__udp6_lib_rcv)$/m);
 });
 
 test('a shell takes commands from standard input, beside a lab, and exits with its status', async ({ kernel }) => {
