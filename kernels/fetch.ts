@@ -54,7 +54,7 @@ async function addresses({ suite, filename }: DebianPackage): Promise<string[]> 
 	const base = process.env.PATHPROOF_SNAPSHOT?.replace(/\/+$/, '');
 	const mirrored = archiveUri(await debianMirrors(), suite, filename);
 	if (!base) return [mirrored];
-	// The layout of snapshot.debian.org, which answers with the state at or before the given second.
+	// The layout of Debian's own snapshot archive, which answers with the state at or before the given second.
 	const archive = suiteNamed(suite).archive === 'security' ? 'debian-security' : 'debian';
 	const second = `${readLock().date.replaceAll('-', '')}T235959Z`;
 	return [mirrored, `${base}/archive/${archive}/${second}/${filename}`, `${base}/${filename}`];

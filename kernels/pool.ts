@@ -205,7 +205,7 @@ class RunningPool implements Pool {
 			const dead = await Promise.race([qemu.gone, null]);
 			return dead ? await this.#restore(template, 1) : qemu;
 		} catch (error) {
-			if (!(await this.#isCorrupted(template))) throw error;
+			if (await isWhole(template.dir)) throw error;
 			const remade = await this.#templates.remake(template);
 			return this.#restore(remade, 1);
 		}
@@ -249,10 +249,6 @@ class RunningPool implements Pool {
 	#own(qemu: Qemu): void {
 		this.#alive.add(qemu);
 		void qemu.gone.then(() => this.#alive.delete(qemu));
-	}
-
-	async #isCorrupted(template: Template): Promise<boolean> {
-		return !(await isWhole(template.dir));
 	}
 
 	/** Where the lab is there, its data; else a guest to build it in, whose state then becomes the template. */

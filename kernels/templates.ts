@@ -1,5 +1,4 @@
 /** The templates of one pool: found in the cache or made, verified once, and held for as long as the pool lives. */
-import { join } from 'node:path';
 import type { AgentFunctions } from './agent/protocol.ts';
 import { boot } from './boot.ts';
 import { type Entry, entry, find, keyOf, remove } from './cache.ts';
@@ -151,6 +150,6 @@ export class Templates {
 	}
 
 	#tellCorrupted(guest: Guest, dir: string): void {
-		this.#note(`the snapshot of linux ${guest.kernel.id} in ${join(dir)} is corrupted: it is made anew`);
+		this.#note(`the snapshot of linux ${guest.kernel.id} in ${dir} is corrupted: it is made anew`);
 	}
 }
