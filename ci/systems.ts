@@ -11,6 +11,7 @@ export type ToolName =
 	| 'libbpf headers'
 	| 'static busybox'
 	| 'xz'
+	| 'tshark'
 	| 'depmod'
 	| 'setpriv'
 	| 'newuidmap'
@@ -87,6 +88,7 @@ export const TOOLS: Tool[] = [
 		static: true,
 	},
 	{ name: 'xz', use: 'unpacks kernel modules', programs: ['xz'] },
+	{ name: 'tshark', use: 'reads captures back, in the tests', programs: ['tshark'] },
 	{ name: 'depmod', use: 'indexes kernel modules', programs: ['depmod'] },
 	{ name: 'setpriv', use: 'ends QEMU with its parent', programs: ['setpriv'] },
 	{ name: 'newuidmap', use: "lets users who are not root make the guest's root", programs: ['newuidmap'] },
@@ -106,6 +108,7 @@ export const PACKAGES: Record<ToolName, string> = {
 	'libbpf headers': 'libbpf-dev',
 	'static busybox': 'busybox-static',
 	xz: 'xz-utils',
+	tshark: 'tshark',
 	depmod: 'kmod',
 	setpriv: 'util-linux',
 	newuidmap: 'uidmap',
