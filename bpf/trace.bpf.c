@@ -1,12 +1,15 @@
 /*
  * Where a packet passes, seen from the kernel: an event for each place it comes to.
  *
+ *   a qdisc holds it          qdisc_enqueue                                host:eth0 qdisc
  *   a device sends            net_dev_start_xmit                           web:eth0 xmit
  *     veth: into a backlog    enqueue_to_backlog                           host backlog
  *   a device receives         netif_receive_skb                            host:web receive
  *     a program runs          fexit of the program: trace_program.bpf.c    host:web ingress[…]
  *     and redirects           skb_do_redirect
+ *   netfilter has rules       nf_hook_slow                                 host netfilter forward
  *   the IP stack              ip6_rcv_core, ip6_forward                    host ip6 receive, host ip6 forward
+ *   it waits for a neighbour  __neigh_event_send                           host:eth0 neighbour
  *   a socket                  __udp_enqueue_schedule_skb, tcp_v6_do_rcv    peer udp deliver
  *   nowhere                   kfree_skb                                    drop NO_SOCKET
  *
@@ -14,14 +17,13 @@
  */
 #include "include/trace.h"
 #include <linux/ptrace.h>
-#include <bpf/bpf_tracing.h>
 
-static __noinline void trace(__u8 hook, struct sk_buff *skb, struct net_device *dev, struct sock *sk)
+static __noinline void trace(__u8 hook, struct sk_buff *skb, struct net_device *dev, struct net *net)
 {
 	struct settings *now = tracing();
 	struct event e = {.hook = hook};
 
-	if (now && describe_skb(&e, now, skb, dev, sk))
+	if (now && describe_skb(&e, now, skb, dev, net))
 		submit(&e, now);
 }
 
@@ -51,7 +53,33 @@ int on_kfree_skb(struct bpf_raw_tracepoint_args *ctx)
 	e.location = ctx->args[1];
 	if (bpf_core_type_exists(enum skb_drop_reason))
 		e.reason = ctx->args[2];
+	/* since 5.13 (7b15523a989b); before, the function is looked up by its address */
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_snprintf))
+		BPF_SNPRINTF(e.function, sizeof(e.function), "%ps", (void *)e.location);
 	submit(&e, now);
+	return 0;
+}
+
+SEC("raw_tp/qdisc_enqueue")
+int on_qdisc_enqueue(struct bpf_raw_tracepoint_args *ctx)
+{
+	trace(HOOK_qdisc_enqueue, (struct sk_buff *)ctx->args[2], NULL, NULL);
+	return 0;
+}
+
+SEC("raw_tp/qdisc_dequeue")
+int on_qdisc_dequeue(struct bpf_raw_tracepoint_args *ctx)
+{
+	/* asked of an empty queue too */
+	if (ctx->args[3])
+		trace(HOOK_qdisc_dequeue, (struct sk_buff *)ctx->args[3], NULL, NULL);
+	return 0;
+}
+
+SEC("raw_tp/net_dev_queue")
+int on_net_dev_queue(struct bpf_raw_tracepoint_args *ctx)
+{
+	trace(HOOK_net_dev_queue, (struct sk_buff *)ctx->args[0], NULL, NULL);
 	return 0;
 }
 
@@ -80,40 +108,98 @@ int on_softirq_exit(void *ctx)
 	return 0;
 }
 
+/* NF_IP_PRI_SELINUX_FIRST and _LAST, which AppArmor takes as well: there in every netns, whoever has no rules */
+#define PRIORITY_LSM 225
+#define MAX_ENTRIES 16
+
+static __always_inline bool has_rules(const struct nf_hook_entries *entries)
+{
+	__u16 count = BPF_CORE_READ(entries, num_hook_entries);
+	const struct nf_hook_ops *ops;
+	int priority;
+
+	for (int i = 0; i < MAX_ENTRIES && i < count; i++) {
+		if (bpf_probe_read_kernel(&ops, sizeof(ops), (void *)&entries->hooks[count] + i * sizeof(ops)))
+			return false;
+		priority = BPF_CORE_READ(ops, priority);
+		if (priority != PRIORITY_LSM && priority != -PRIORITY_LSM)
+			return true;
+	}
+	return false;
+}
+
+/* Which hook of netfilter, for which family. Called only where somebody is registered. */
+static __noinline void trace_netfilter(struct sk_buff *skb, struct nf_hook_state *state,
+				       struct nf_hook_entries *entries)
+{
+	struct settings *now = tracing();
+	struct event e = {.hook = HOOK_nf_hook_slow};
+
+	if (!now || !has_rules(entries) || !describe_skb(&e, now, skb, NULL, NULL))
+		return;
+	e.result = BPF_CORE_READ(state, hook) | BPF_CORE_READ(state, pf) << 8;
+	submit(&e, now);
+}
+
+#define NUD_STALE 0x04
+
+/* A stale neighbour is asked whether it is still there while the packet goes on; any other keeps it waiting. */
+static __noinline void trace_neighbour(struct sk_buff *skb, struct neighbour *neighbour)
+{
+	if (skb && BPF_CORE_READ(neighbour, nud_state) != NUD_STALE)
+		trace(HOOK___neigh_event_send, skb, BPF_CORE_READ(neighbour, dev), NULL);
+}
+
 /*
  * A function of the kernel, by fentry where that can be attached and else by kprobe: one of the two is
- * loaded. The skb is argument `skb_at`, the socket argument 0 where there is one.
+ * loaded. `how` is what is made of its first three arguments.
  */
-#define FUNCTION(function, skb_at, has_sk)                                                                   \
+#define FUNCTION_TRACED(function, how)                                                                       \
 	SEC("fentry/" #function)                                                                             \
 	int fentry_##function(__u64 *ctx)                                                                    \
 	{                                                                                                    \
-		trace(HOOK_##function, (struct sk_buff *)ctx[skb_at], NULL,                                  \
-		      has_sk ? (struct sock *)ctx[0] : NULL);                                                \
+		how(function, ctx[0], ctx[1], ctx[2]);                                                       \
 		return 0;                                                                                    \
 	}                                                                                                    \
 	SEC("kprobe/" #function)                                                                             \
 	int kprobe_##function(struct pt_regs *ctx)                                                           \
 	{                                                                                                    \
-		__u64 arguments[] = {PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx), PT_REGS_PARM3(ctx)};            \
-		trace(HOOK_##function, (struct sk_buff *)arguments[skb_at], NULL,                            \
-		      has_sk ? (struct sock *)arguments[0] : NULL);                                          \
+		how(function, PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx), PT_REGS_PARM3(ctx));                   \
 		return 0;                                                                                    \
 	}
 
-FUNCTION(enqueue_to_backlog, 0, false)
-FUNCTION(skb_do_redirect, 0, false)
-FUNCTION(ip6_rcv_core, 0, false)
-FUNCTION(ip_rcv_core, 0, false)
-FUNCTION(ip6_forward, 0, false)
-FUNCTION(ip_forward, 0, false)
-FUNCTION(__udp_enqueue_schedule_skb, 1, true)
-FUNCTION(tcp_v6_do_rcv, 1, true)
-FUNCTION(tcp_v4_do_rcv, 1, true)
-FUNCTION(tcp_child_process, 2, true)
-FUNCTION(tcp_timewait_state_process, 1, true)
-FUNCTION(icmpv6_rcv, 0, false)
-FUNCTION(icmp_rcv, 0, false)
-FUNCTION(tcp_add_backlog, 1, true)
+/* Its arguments are a skb; a socket and a skb; a netns, a socket and a skb; and those of two special cases. */
+#define SKB(function, a, b, c) trace(HOOK_##function, (struct sk_buff *)(a), NULL, NULL)
+#define SOCK_SKB(function, a, b, c)                                                                          \
+	trace(HOOK_##function, (struct sk_buff *)(b), NULL,                                                  \
+	      BPF_CORE_READ((struct sock *)(a), __sk_common.skc_net.net))
+#define SOCK_SOCK_SKB(function, a, b, c) SOCK_SKB(function, a, c, b)
+#define NET_SOCK_SKB(function, a, b, c)                                                                      \
+	trace(HOOK_##function, (struct sk_buff *)(c), NULL, (struct net *)(a))
+#define NETFILTER(function, a, b, c)                                                                         \
+	trace_netfilter((struct sk_buff *)(a), (struct nf_hook_state *)(b), (struct nf_hook_entries *)(c))
+#define NEIGHBOUR(function, a, b, c) trace_neighbour((struct sk_buff *)(b), (struct neighbour *)(a))
+
+FUNCTION_TRACED(enqueue_to_backlog, SKB)
+FUNCTION_TRACED(skb_do_redirect, SKB)
+FUNCTION_TRACED(ip6_rcv_core, SKB)
+FUNCTION_TRACED(ip_rcv_core, SKB)
+FUNCTION_TRACED(ip6_forward, SKB)
+FUNCTION_TRACED(ip_forward, SKB)
+FUNCTION_TRACED(ip6_input, SKB)
+FUNCTION_TRACED(ip_local_deliver, SKB)
+FUNCTION_TRACED(ip6_output, NET_SOCK_SKB)
+FUNCTION_TRACED(ip_output, NET_SOCK_SKB)
+FUNCTION_TRACED(skb_scrub_packet, SKB)
+FUNCTION_TRACED(nf_hook_slow, NETFILTER)
+FUNCTION_TRACED(__neigh_event_send, NEIGHBOUR)
+FUNCTION_TRACED(__udp_enqueue_schedule_skb, SOCK_SKB)
+FUNCTION_TRACED(tcp_v6_do_rcv, SOCK_SKB)
+FUNCTION_TRACED(tcp_v4_do_rcv, SOCK_SKB)
+FUNCTION_TRACED(tcp_child_process, SOCK_SOCK_SKB)
+FUNCTION_TRACED(tcp_timewait_state_process, SOCK_SKB)
+FUNCTION_TRACED(icmpv6_rcv, SKB)
+FUNCTION_TRACED(icmp_rcv, SKB)
+FUNCTION_TRACED(tcp_add_backlog, SOCK_SKB)
 
 char LICENSE[] SEC("license") = "GPL";

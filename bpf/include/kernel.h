@@ -40,6 +40,10 @@ struct sk_buff {
 	__u32 mark;
 	__be16 protocol;
 	__u16 network_header;
+	/* 0 until a device has received it */
+	int skb_iif;
+	/* an offset from `head` on 64-bit kernels (NET_SKBUFF_DATA_USES_OFFSET) */
+	__u32 tail;
 	/* set while ingress runs, clear while egress does: since 4.11 (8dc07fdbf2c0) */
 	__u8 tc_at_ingress : 1;
 	unsigned char *head;
@@ -55,6 +59,32 @@ struct xdp_buff {
 	void *data_end;
 	void *data_hard_start;
 	struct xdp_rxq_info *rxq;
+};
+
+struct nf_hook_state {
+	/* an unsigned int before 5.12: its first byte is the same */
+	__u8 hook;
+	__u8 pf;
+};
+
+struct nf_hook_ops {
+	int priority;
+};
+
+struct nf_hook_entry {
+	void *hook;
+	void *priv;
+};
+
+/* behind the hooks, as many pointers to their struct nf_hook_ops */
+struct nf_hook_entries {
+	__u16 num_hook_entries;
+	struct nf_hook_entry hooks[];
+};
+
+struct neighbour {
+	struct net_device *dev;
+	__u8 nud_state;
 };
 
 /* since 5.17 (c504e5c2f964): kfree_skb says why */

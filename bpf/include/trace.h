@@ -1,5 +1,4 @@
-/* One event of the tracer: what was seen of one packet at one hook. Read by vmtests/support/guest/events.ts.
- */
+/* One event of the tracer: what was seen of one packet at one hook. Read by vmtests/support/trace/events.ts. */
 #ifndef PATHPROOF_TRACE_H
 #define PATHPROOF_TRACE_H
 
@@ -9,6 +8,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
+#include <bpf/bpf_tracing.h>
 
 #define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86DD
@@ -16,16 +16,22 @@
 #define PROTOCOL_ICMP 1
 #define PROTOCOL_TCP 6
 #define PROTOCOL_UDP 17
+#define PROTOCOL_FRAGMENT 44
 #define PROTOCOL_ICMPV6 58
 /* neighbour and multicast listener discovery: the link's own talk, never a test's packet */
 #define ICMPV6_DISCOVERY_FIRST 130
 #define ICMPV6_DISCOVERY_LAST 143
+#define IPV4_HEADER 20
+#define IPV6_HEADER 40
 
-/* Order and spelling are those of HOOKS in vmtests/support/guest/symbols.ts. */
+/* Order and spelling are those of HOOKS in vmtests/support/trace/hooks.ts. */
 enum hook {
 	HOOK_net_dev_start_xmit,
 	HOOK_netif_receive_skb,
 	HOOK_kfree_skb,
+	HOOK_qdisc_enqueue,
+	HOOK_qdisc_dequeue,
+	HOOK_net_dev_queue,
 	HOOK_program,
 	HOOK_enqueue_to_backlog,
 	HOOK_skb_do_redirect,
@@ -33,6 +39,13 @@ enum hook {
 	HOOK_ip_rcv_core,
 	HOOK_ip6_forward,
 	HOOK_ip_forward,
+	HOOK_ip6_input,
+	HOOK_ip_local_deliver,
+	HOOK_ip6_output,
+	HOOK_ip_output,
+	HOOK_skb_scrub_packet,
+	HOOK_nf_hook_slow,
+	HOOK___neigh_event_send,
 	HOOK___udp_enqueue_schedule_skb,
 	HOOK_tcp_v6_do_rcv,
 	HOOK_tcp_v4_do_rcv,
@@ -47,6 +60,9 @@ enum hook {
 #define FLAG_SOFTIRQ 2
 #define FLAG_INGRESS 4
 
+/* From the IP header on: both headers with options, and of a datagram the start of its payload. */
+#define CAPTURED 112
+
 struct event {
 	__u64 time;
 	__u64 skb;
@@ -58,28 +74,21 @@ struct event {
 	__u32 ifindex;
 	__u32 length;
 	__u32 mark;
-	/* of a program's end */
+	/* where the IP header is, from the first of `length` bytes on */
+	__s32 network;
+	/* of a program's end; nf_hook_slow has its hook in `result` */
 	__u32 program;
 	__s32 result;
 	__u32 reason;
 	__u16 cpu;
+	__u16 captured;
 	__u8 hook;
 	__u8 flags;
+	__u8 padding[2];
 	char device[16];
-	__u8 source[16];
-	__u8 destination[16];
-	__u32 sequence;
-	__u32 acknowledged;
-	__u16 source_port;
-	__u16 destination_port;
-	__u16 icmp_id;
-	__u16 icmp_sequence;
-	__u8 family;
-	__u8 protocol;
-	__u8 tcp_flags;
-	__u8 icmp_type;
-	__u8 icmp_code;
-	__u8 padding[3];
+	/* of kfree_skb: the caller's name, where the kernel can print it */
+	char function[48];
+	__u8 bytes[CAPTURED];
 };
 
 /* What a trace follows; 0 stands for anything. */
@@ -100,7 +109,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4 << 20);
+	__uint(max_entries, 16 << 20);
 } events SEC(".maps");
 
 /*
@@ -129,118 +138,62 @@ static __always_inline struct settings *tracing(void)
 	return settings_now && settings_now->enabled ? settings_now : NULL;
 }
 
-static __always_inline bool read_at(void *to, __u32 size, const void *from)
+/* Ports, or type and code of ICMP: the first four bytes of every transport header. */
+static __always_inline bool wanted_transport(const struct settings *filter, __u8 protocol, const __u8 *transport)
 {
-	return !bpf_probe_read_kernel(to, size, from);
+	__u16 source = transport[0] << 8 | transport[1], destination = transport[2] << 8 | transport[3];
+
+	if (protocol == PROTOCOL_ICMPV6 && transport[0] >= ICMPV6_DISCOVERY_FIRST &&
+	    transport[0] <= ICMPV6_DISCOVERY_LAST)
+		return false;
+	return !filter->port || filter->port == source || filter->port == destination;
 }
 
-struct ipv6_header {
-	__u8 version;
-	__u8 rest[3];
-	__be16 payload_length;
-	__u8 next_header;
-	__u8 hop_limit;
-	__u8 source[16];
-	__u8 destination[16];
-};
-
-struct ipv4_header {
-	__u8 version;
-	__u8 tos;
-	__be16 length;
-	__be16 id;
-	__be16 fragment;
-	__u8 ttl;
-	__u8 protocol;
-	__u16 checksum;
-	__u8 source[4];
-	__u8 destination[4];
-};
-
-struct tcp_header {
-	__be16 source, destination;
-	__be32 sequence, acknowledged;
-	__u8 offset, flags;
-};
-
-struct icmp_header {
-	__u8 type, code;
-	__u16 checksum;
-	__be16 id, sequence;
-};
-
-/* Fills the tuple from an IP header; false where there is none. */
-static __always_inline bool parse_ip(struct event *e, const unsigned char *ip,
-				     const unsigned char **transport)
+static __always_inline bool wanted_protocol(const struct settings *filter, __u8 protocol)
 {
-	struct ipv6_header six;
-	struct ipv4_header four;
-
-	if (!read_at(&four, sizeof(four), ip))
-		return false;
-	if (four.version >> 4 == 6) {
-		if (!read_at(&six, sizeof(six), ip))
-			return false;
-		e->family = 6;
-		e->protocol = six.next_header;
-		__builtin_memcpy(e->source, six.source, 16);
-		__builtin_memcpy(e->destination, six.destination, 16);
-		*transport = ip + sizeof(six);
-		return true;
-	}
-	if (four.version >> 4 != 4 || (four.version & 15) < 5)
-		return false;
-	e->family = 4;
-	e->protocol = four.protocol;
-	__builtin_memcpy(e->source, four.source, 4);
-	__builtin_memcpy(e->destination, four.destination, 4);
-	*transport = ip + (four.version & 15) * 4;
-	return true;
+	return !filter->protocol || filter->protocol == protocol ||
+	       (filter->protocol == PROTOCOL_ICMP && protocol == PROTOCOL_ICMPV6);
 }
 
-static __always_inline bool parse_transport(struct event *e, const unsigned char *transport)
+static __always_inline bool wanted_ipv6(const struct settings *filter, const __u8 *ip)
 {
-	struct tcp_header tcp;
-	struct icmp_header icmp;
+	__u8 protocol = ip[6];
 
-	switch (e->protocol) {
-	case PROTOCOL_TCP:
-		if (!read_at(&tcp, sizeof(tcp), transport))
-			return false;
-		e->source_port = bpf_ntohs(tcp.source);
-		e->destination_port = bpf_ntohs(tcp.destination);
-		e->sequence = bpf_ntohl(tcp.sequence);
-		e->acknowledged = bpf_ntohl(tcp.acknowledged);
-		e->tcp_flags = tcp.flags;
-		return true;
-	case PROTOCOL_UDP:
-		if (!read_at(&tcp, 4, transport))
-			return false;
-		e->source_port = bpf_ntohs(tcp.source);
-		e->destination_port = bpf_ntohs(tcp.destination);
-		return true;
-	case PROTOCOL_ICMP:
-	case PROTOCOL_ICMPV6:
-		if (!read_at(&icmp, sizeof(icmp), transport))
-			return false;
-		e->icmp_type = icmp.type;
-		e->icmp_code = icmp.code;
-		e->icmp_id = bpf_ntohs(icmp.id);
-		e->icmp_sequence = bpf_ntohs(icmp.sequence);
-		return e->protocol == PROTOCOL_ICMP || icmp.type < ICMPV6_DISCOVERY_FIRST ||
-		       icmp.type > ICMPV6_DISCOVERY_LAST;
-	}
-	return true;
+	if (protocol != PROTOCOL_FRAGMENT)
+		return wanted_protocol(filter, protocol) && wanted_transport(filter, protocol, ip + IPV6_HEADER);
+	/* only the first fragment has ports; the others belong to it */
+	return wanted_protocol(filter, ip[IPV6_HEADER]);
 }
 
-static __always_inline bool wanted(const struct event *e, const struct settings *filter)
+static __always_inline bool wanted_ipv4(const struct settings *filter, const __u8 *ip)
 {
-	if (filter->family && filter->family != e->family)
+	__u8 protocol = ip[9], fragment = ip[6] & 0x3f;
+
+	if (!wanted_protocol(filter, protocol))
 		return false;
-	if (filter->protocol && filter->protocol != e->protocol &&
-	    !(filter->protocol == PROTOCOL_ICMP && e->protocol == PROTOCOL_ICMPV6))
+	/* with options or of a fragment, the ports are elsewhere or nowhere */
+	if ((ip[0] & 15) != IPV4_HEADER / 4 || fragment || ip[7])
+		return true;
+	return wanted_transport(filter, protocol, ip + IPV4_HEADER);
+}
+
+/*
+ * Takes the packet's bytes from its IP header to `end` into the event, as many as it holds. Answers whether
+ * they are a packet that the trace follows.
+ */
+static __always_inline bool capture(struct event *e, const struct settings *now, const unsigned char *ip,
+				    const unsigned char *end)
+{
+	__u64 there = end - ip;
+
+	if (there > CAPTURED)
+		there = CAPTURED;
+	if (there < IPV4_HEADER + 8 || bpf_probe_read_kernel(e->bytes, there, ip))
 		return false;
-	return !filter->port || filter->port == e->source_port || filter->port == e->destination_port;
+	e->captured = there;
+	if (e->bytes[0] >> 4 == 6)
+		return now->family != 4 && there >= IPV6_HEADER + 8 && wanted_ipv6(now, e->bytes);
+	return e->bytes[0] >> 4 == 4 && now->family != 6 && wanted_ipv4(now, e->bytes);
 }
 
 static __always_inline void set_device(struct event *e, struct net_device *dev)
@@ -261,30 +214,29 @@ static __always_inline void submit(struct event *e, struct settings *now)
 }
 
 /*
- * The IP header of an skb: at its network header once one is set; at its data where a device has just
+ * The IP header of an skb is at its network header once one is set; at its data where a device has just
  * received it and nobody has set one yet.
  */
-static __always_inline bool parse_skb(struct event *e, struct sk_buff *skb)
+static __always_inline bool capture_skb(struct event *e, struct settings *now, struct sk_buff *skb)
 {
-	unsigned char *head = BPF_CORE_READ(skb, head), *data = BPF_CORE_READ(skb, data);
+	unsigned char *head = BPF_CORE_READ(skb, head), *data = BPF_CORE_READ(skb, data), *ip;
 	__u16 network = BPF_CORE_READ(skb, network_header);
 	__be16 protocol = BPF_CORE_READ(skb, protocol);
-	const unsigned char *transport;
 
 	if (protocol != bpf_htons(ETH_P_IP) && protocol != bpf_htons(ETH_P_IPV6))
 		return false;
 	e->head = (__u64)head;
-	if (e->hook == HOOK_netif_receive_skb || !network || network == 0xffff)
-		return parse_ip(e, data, &transport) && parse_transport(e, transport);
-	return parse_ip(e, head + network, &transport) && parse_transport(e, transport);
+	ip = e->hook == HOOK_netif_receive_skb || !network || network == 0xffff ? data : head + network;
+	e->network = ip - data;
+	return capture(e, now, ip, head + BPF_CORE_READ(skb, tail));
 }
 
-/* `dev` and `sk` where the hook knows better than the skb; else NULL. Returns false where the event is not
+/* `dev` and `net` where the hook knows better than the skb; else NULL. Returns false where the event is not
  * wanted. */
 static __always_inline bool describe_skb(struct event *e, struct settings *now, struct sk_buff *skb,
-					 struct net_device *dev, struct sock *sk)
+					 struct net_device *dev, struct net *net)
 {
-	if (!parse_skb(e, skb) || !wanted(e, now))
+	if (!capture_skb(e, now, skb))
 		return false;
 	e->skb = (__u64)skb;
 	e->length = BPF_CORE_READ(skb, len);
@@ -295,8 +247,8 @@ static __always_inline bool describe_skb(struct event *e, struct settings *now, 
 		dev = BPF_CORE_READ(skb, dev);
 	if (dev)
 		set_device(e, dev);
-	if (sk)
-		e->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	if (net)
+		e->netns = BPF_CORE_READ(net, ns.inum);
 	return true;
 }
 

@@ -9,7 +9,7 @@ const ENOENT = 2;
 const MAX_ATTACHED = 64;
 
 /** enum bpf_prog_type: those that see a packet on its way */
-export const PROGRAM_TYPE = { sched_cls: 3, xdp: 6 } as const;
+export const PROGRAM_TYPE = { sched_cls: 3, xdp: 6, cgroup_skb: 8 } as const;
 export type ProgramType = keyof typeof PROGRAM_TYPE;
 
 /** enum bpf_link_type: those that hang on a device */
@@ -34,7 +34,7 @@ export interface DeviceLink {
 	attachType: number;
 }
 
-/** The tc (netkit included) and XDP programs now loaded. One that goes while this looks is left out. */
+/** The tc (netkit included), XDP and cgroup_skb programs now loaded. One that goes while this looks is left out. */
 export function packetPrograms(): ProgramInfo[] {
 	return ids(native.bpf_prog_get_next_id).flatMap((id) => {
 		const fd: number = native.bpf_prog_get_fd_by_id(id);
@@ -84,7 +84,7 @@ function deviceLink(fd: number, id: number): DeviceLink[] {
 }
 
 /** Offsets in struct bpf_prog_info, whose fields only ever grow in number. */
-const INFO = { type: 0, name: 64, btf: 128, funcInfoSize: 132, funcInfo: 136, funcInfoCount: 144, end: 232 } as const;
+const INFO = { type: 0, name: 64, btf: 128, funcInfoSize: 132, funcInfo: 136, funcInfoCount: 144, misses: 208, end: 232 } as const;
 
 function programInfo(fd: number, id: number): ProgramInfo | null {
 	const info = objectInfo(fd, Buffer.alloc(INFO.end));
@@ -96,6 +96,13 @@ function programInfo(fd: number, id: number): ProgramInfo | null {
 	const btf = info.readUInt32LE(INFO.btf);
 	if (!btf || !info.readUInt32LE(INFO.funcInfoCount)) return { id, type, name: short, hasBtf: false };
 	return { id, type, name: functionName(fd, btf, info.readUInt32LE(INFO.funcInfoSize)) ?? short, hasBtf: true };
+}
+
+/**
+ * How often a program was not run because it, or another on that CPU, was running already: since 5.12 (9ed9e9ba2337), 0 before.
+ */
+export function missedRuns(program: number): number {
+	return Number(objectInfo(program, Buffer.alloc(INFO.end)).readBigUInt64LE(INFO.misses));
 }
 
 /** The first function of a program is the program itself; struct bpf_func_info { __u32 insn_off, type_id; }. */

@@ -19,7 +19,6 @@ const lib = load();
 const libc = koffi.load('libc.so.6');
 
 koffi.proto('int libbpf_print(int level, const char *format, void *arguments)');
-koffi.proto('int ring_sample(void *ctx, void *data, size_t size)');
 
 const libbpf_set_print = lib.func('void *libbpf_set_print(libbpf_print *print)');
 const vsnprintf = libc.func('int vsnprintf(_Out_ uint8_t *to, size_t size, const char *format, void *arguments)');
@@ -41,6 +40,7 @@ export const native = {
 	),
 	bpf_map__fd: lib.func('int bpf_map__fd(void *map)'),
 	bpf_map__reuse_fd: lib.func('int bpf_map__reuse_fd(void *map, int fd)'),
+	bpf_map__set_max_entries: lib.func('int bpf_map__set_max_entries(void *map, uint32_t entries)'),
 	bpf_map__set_initial_value: lib.func('int bpf_map__set_initial_value(void *map, const void *data, size_t size)'),
 	bpf_map_update_elem: lib.func('int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)'),
 	bpf_map_lookup_elem: lib.func('int bpf_map_lookup_elem(int fd, const void *key, void *value)'),
@@ -63,13 +63,15 @@ export const native = {
 	bpf_prog_get_fd_by_id: lib.func('int bpf_prog_get_fd_by_id(uint32_t id)'),
 	bpf_link_get_fd_by_id: lib.func('int bpf_link_get_fd_by_id(uint32_t id)'),
 	bpf_obj_get_info_by_fd: lib.func('int bpf_obj_get_info_by_fd(int fd, void *info, _Inout_ uint32_t *size)'),
+	btf__load_vmlinux_btf: lib.func('void *btf__load_vmlinux_btf()'),
+	btf__find_by_name_kind: lib.func('int btf__find_by_name_kind(void *btf, const char *name, uint32_t kind)'),
 	btf__load_from_kernel_by_id: lib.func('void *btf__load_from_kernel_by_id(uint32_t id)'),
 	btf__type_by_id: lib.func('void *btf__type_by_id(void *btf, uint32_t id)'),
 	btf__name_by_offset: lib.func('const char *btf__name_by_offset(void *btf, uint32_t offset)'),
 	btf__free: lib.func('void btf__free(void *btf)'),
-	ring_buffer__new: lib.func('void *ring_buffer__new(int fd, ring_sample *sample, void *ctx, const void *opts)'),
-	ring_buffer__consume: lib.func('int ring_buffer__consume(void *ring)'),
-	ring_buffer__free: lib.func('void ring_buffer__free(void *ring)'),
+	mmap: libc.func('void *mmap(void *address, size_t size, int protection, int flags, int fd, int64_t offset)'),
+	munmap: libc.func('int munmap(void *address, size_t size)'),
+	dup: libc.func('int dup(int fd)'),
 	setns: libc.func('int setns(int fd, int type)'),
 	if_nametoindex: libc.func('unsigned int if_nametoindex(const char *name)'),
 	inet_pton: libc.func('int inet_pton(int family, const char *text, _Out_ void *bytes)'),

@@ -63,6 +63,12 @@ export class BpfObject implements Disposable {
 		return this;
 	}
 
+	/** Before loading: of a ring buffer its bytes, a power of two and whole pages. */
+	resizeMap(name: string, maxEntries: number): this {
+		check(native.bpf_map__set_max_entries(this.#mapPointer(name), maxEntries), `${this.name}: ${maxEntries} in ${name}`);
+		return this;
+	}
+
 	/** Before loading: the whole content of a data section, e.g. `.rodata`. */
 	setData(section: string, data: Uint8Array): this {
 		const map = this.#mapPointer(section);
@@ -88,6 +94,11 @@ export class BpfObject implements Disposable {
 
 	programFd(name: string): number {
 		return check(native.bpf_program__fd(this.program(name)), `${this.name}: ${name} is not loaded`);
+	}
+
+	/** The same as a file descriptor of the caller's, which outlives this object. */
+	ownProgramFd(name: string): number {
+		return check(native.dup(this.programFd(name)), `${this.name}: ${name}`);
 	}
 
 	/** Sizes in bytes; of a ring buffer, which has neither keys nor values, none. */

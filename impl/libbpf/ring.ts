@@ -1,34 +1,78 @@
-/** A ring buffer, read when asked: no thread, no wait. */
+/**
+ * A ring buffer, read when asked: no thread, no wait. Mapped and read here and not by libbpf, whose callback for each record costs
+ * Node ten times what the record does.
+ *
+ *     consumer page (written here) │ producer page │ data │ the same data again
+ *
+ * A record is a header of 8 bytes, whose first u32 is its length and two flags, and its data; the next begins at a multiple of 8.
+ * The second mapping of the data makes each record one piece. Documentation/bpf/ringbuf.rst
+ */
 import koffi from 'koffi';
+import { DatapathError } from '../errors.ts';
 import type { BpfMap } from './map.ts';
 import { check, checkPointer, native } from './native.ts';
 
-export class RingBuffer implements Disposable {
-	readonly #callback: bigint;
-	#ring: bigint | null;
+const PAGE = 4096;
+const HEADER = 8;
+const BUSY = 0x8000_0000;
+const DISCARDED = 0x4000_0000;
+const PROT = { read: 1, write: 2 } as const;
+const MAP_SHARED = 1;
 
-	/** `take` gets a copy of each record. */
-	constructor(map: BpfMap, take: (record: Buffer) => void) {
-		this.#callback = koffi.register((_context: bigint | null, data: bigint, size: number | bigint) => {
-			// the record's place in the ring is written over once this returns
-			take(Buffer.from(new Uint8Array(koffi.view(data, Number(size)))));
-			return 0;
-		}, 'ring_sample *');
-		this.#ring = checkPointer(
-			native.ring_buffer__new(map.fd, this.#callback, null, null),
-			`read the ring buffer ${map.name}`,
-		);
+export class RingBuffer implements Disposable {
+	readonly #take: (record: Uint8Array) => void;
+	readonly #size: number;
+	readonly #mappings: { address: bigint; size: number }[];
+	readonly #consumer: BigUint64Array;
+	readonly #producer: BigUint64Array;
+	readonly #headers: Uint32Array;
+	readonly #data: Uint8Array;
+
+	/** `size` as the map has it, in bytes. `take` is given each record where it lies: it is written over once `take` returns. */
+	constructor(map: BpfMap, size: number, take: (record: Uint8Array) => void) {
+		this.#take = take;
+		this.#size = size;
+		const consumer = mapped(map, PAGE, PROT.read | PROT.write, 0);
+		const rest = mapped(map, PAGE + 2 * size, PROT.read, PAGE);
+		this.#mappings = [consumer, rest];
+		this.#consumer = new BigUint64Array(koffi.view(consumer.address, PAGE), 0, 1);
+		const readOnly = koffi.view(rest.address, rest.size);
+		this.#producer = new BigUint64Array(readOnly, 0, 1);
+		this.#headers = new Uint32Array(readOnly, PAGE);
+		this.#data = new Uint8Array(readOnly, PAGE);
 	}
 
 	/** Takes all records that are there and answers how many. */
 	consume(): number {
-		return this.#ring ? check(native.ring_buffer__consume(this.#ring), 'read a ring buffer') : 0;
+		let taken = 0;
+		let position = this.#consumer[0]!;
+		while (position < this.#producer[0]!) {
+			const at = Number(position % BigInt(this.#size));
+			const header = this.#headers[at / 4]!;
+			// a program on another CPU is still writing it
+			if (header >= BUSY) break;
+			const length = header & (DISCARDED - 1);
+			if (!(header & DISCARDED)) {
+				this.#take(this.#data.subarray(at + HEADER, at + HEADER + length));
+				taken++;
+			}
+			position += BigInt((HEADER + length + 7) & ~7);
+			// at once: the more room, the less is lost
+			this.#consumer[0] = position;
+		}
+		return taken;
 	}
 
 	[Symbol.dispose](): void {
-		if (!this.#ring) return;
-		native.ring_buffer__free(this.#ring);
-		koffi.unregister(this.#callback);
-		this.#ring = null;
+		for (const { address, size } of this.#mappings.splice(0)) check(native.munmap(address, size), 'unmap a ring buffer');
 	}
+}
+
+const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
+
+function mapped(map: BpfMap, size: number, protection: number, offset: number): { address: bigint; size: number } {
+	const what = `map the ring buffer ${map.name}`;
+	const address = checkPointer(native.mmap(null, size, protection, MAP_SHARED, map.fd, offset), what);
+	if (address === MAP_FAILED) throw new DatapathError(`${what}: mmap fails`, { hint: 'its size is that of the map?' });
+	return { address, size };
 }

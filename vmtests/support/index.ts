@@ -1,12 +1,13 @@
 /** What a test imports: `import { expect, path, test } from 'pathproof'`. */
-import './matchers.ts';
+import './trace/matchers.ts';
 
 export { afterAll, afterEach, beforeAll, beforeEach, describe, expect } from 'vitest';
 export { PathproofError } from '../../kernels/errors.ts';
 export type { Accel, ExecOptions, ExecResult, GuestProcess, Profile, Remote, Vm } from '../../kernels/vm.ts';
 export { buildProgram } from './build.ts';
-export type { HopCounts, Packets, PathOptions } from './matchers.ts';
-export { Path, path } from './path.ts';
+export type { HopCounts, Packets, PathOptions } from './trace/matchers.ts';
+export { Path, path } from './trace/path.ts';
 export { test } from './test.ts';
-export { Trace } from './trace.ts';
-export type { Device, Forward, Hop, LabOptions, PacketFilter, PacketPath, PacketTuple, Wire } from './types.ts';
+export { Trace } from './trace/trace.ts';
+export type { Fate, Hop, PacketEvent, PacketFilter, PacketPath, PacketTuple } from './trace/types.ts';
+export type { Device, Forward, LabOptions, Wire } from './types.ts';

@@ -13,14 +13,16 @@ import type { Forks } from './forks.ts';
 import { payload } from './guest-vm.ts';
 import { Node } from './nodes.ts';
 import type { ProvidedKernel } from './provided.ts';
-import { Trace } from './trace.ts';
+import { decodeEvents } from './trace/events.ts';
+import { packetPaths } from './trace/hops.ts';
+import { Trace } from './trace/trace.ts';
+import type { PacketFilter } from './trace/types.ts';
 import {
 	DEVICES,
 	type Device,
 	FORWARDS,
 	type LabOptions,
 	type LabState,
-	type PacketFilter,
 	type Wire,
 } from './types.ts';
 
@@ -82,8 +84,9 @@ export class Lab {
 			throw error;
 		}
 		const exact = this.vm.profile === 'exact';
-		const { packets, symbols, untraced } = await this.#tracer.stopTrace({ exact });
-		return new Trace(packets, symbols, untraced);
+		const { records, names, lostEvents, symbols, untraced } = await this.#tracer.stopTrace();
+		const events = decodeEvents(Buffer.from(records), names);
+		return new Trace(packetPaths(events, lostEvents, { exact }), symbols, untraced);
 	};
 
 	/** Takes a program from all its devices: what does not need it goes on without. */
@@ -136,9 +139,9 @@ export function openLab({ forks, pool, kernel }: LabMaker): (request?: LabReques
 
 /** Every word spelt out: what the lab is keyed by. Throws stage `usage` for a word that is none. */
 export function labOptions(
-	{ device, forward = 'stack', wire }: LabRequest,
+	{ device, forward = 'stack', wire, ringBytes }: LabRequest,
 	tier: ProvidedKernel['tier'],
-): Required<LabOptions> {
+): LabOptions & { wire: Wire } {
 	const byTier: { device: Device; wire: Wire } =
 		tier === 'full' ? { device: 'veth', wire: 'veth' } : { device: 'netkit-l3', wire: 'netkit' };
 	const meant = device === undefined ? byTier.device : (DEVICE_ALIASES[device] ?? device);
@@ -146,6 +149,7 @@ export function labOptions(
 		device: known('device', DEVICES, meant),
 		forward: known('way of forwarding', FORWARDS, forward),
 		wire: known('wire', ['veth', 'netkit'] as const, wire ?? byTier.wire),
+		...(ringBytes && { ringBytes }),
 	};
 }
 

@@ -1,8 +1,10 @@
 /** The ends of a lab, and what a test makes them do. What sends packets answers the trace of them. */
+import { randomInt } from 'node:crypto';
 import { PathproofError } from '../../kernels/errors.ts';
 import type { ExecOptions, ExecResult, GuestProcess, Vm } from '../../kernels/vm.ts';
-import type { Trace } from './trace.ts';
-import type { LabNode, PacketFilter } from './types.ts';
+import type { Trace } from './trace/trace.ts';
+import type { PacketFilter } from './trace/types.ts';
+import type { LabNode } from './types.ts';
 
 export interface StimulusOptions {
 	/** 6 without */
@@ -10,7 +12,7 @@ export interface StimulusOptions {
 }
 
 export interface UdpOptions extends StimulusOptions {
-	/** bytes that are sent; 8 without */
+	/** bytes that are sent, 16 without; as many as hold it begin with a nonce */
 	size?: number;
 	/** false: nobody listens there, so that the packet is dropped */
 	listen?: boolean;
@@ -20,6 +22,13 @@ export interface Throughput {
 	bytes: number;
 	seconds: number;
 	retransmits: number;
+}
+
+const NONCE_SIZE = 16;
+
+/** What the tracer finds in a payload (trace/events.ts), different each time. */
+function newNonce(): Buffer {
+	return Buffer.from(`pathproof-${randomInt(36 ** 6).toString(36).padStart(6, '0')}`);
 }
 
 /** Follows the packets of the filter while `act` runs. */
@@ -55,23 +64,24 @@ export class Node implements LabNode {
 	/** One echo request and its reply. Throws where no reply comes. */
 	ping(to: Node, { family = 6 }: StimulusOptions = {}): Promise<Trace> {
 		return this.#trace({ protocol: 'icmp', family }, () =>
-			this.exec(['ping', `-${family}`, '-c', '1', '-W', '5', to.address(family)]),
+			this.exec(['ping', `-${family}`, '-c', '1', '-W', '5', '-p', newNonce().toString('hex'), to.address(family)]),
 		);
 	}
 
 	/** One datagram. */
-	async udp(to: Node, port: number, { family = 6, size = 8, listen = true }: UdpOptions = {}): Promise<Trace> {
+	async udp(to: Node, port: number, { family = 6, size = NONCE_SIZE, listen = true }: UdpOptions = {}): Promise<Trace> {
+		const nonce = newNonce();
+		const input = Buffer.alloc(size);
+		nonce.copy(input);
 		const send = () =>
-			this.exec(['socat', '-u', '-', `UDP${family}-SENDTO:${to.literal(family)}:${port}`], {
-				input: new Uint8Array(size),
-			});
+			this.exec(['socat', '-u', '-', `UDP${family}-SENDTO:${to.literal(family)}:${port}`], { input });
 		const filter: PacketFilter = { protocol: 'udp', family, port };
 		if (!listen) return this.#trace(filter, send);
-		await using listener = await to.spawn(['socat', '-u', '-dd', `UDP${family}-RECV:${port}`, 'STDOUT']);
+		await using listener = await to.spawn(['socat', '-u', '-dd', '-b', '65536', `UDP${family}-RECV:${port}`, 'STDOUT']);
 		await listener.waitFor(/starting data transfer loop/);
 		return await this.#trace(filter, async () => {
 			await send();
-			await listener.waitFor(/^\0/);
+			await listener.waitFor(new RegExp(`^${nonce.toString('latin1', 0, size).replaceAll('\0', '\\0')}`));
 		});
 	}
 

@@ -19,8 +19,10 @@ describe('the documents of the design', () => {
 		program: 'egress_neigh',
 		verdict: 'redirect',
 		symbol: 'netkit_xmit',
+		time: 37_685_348_734,
 		socket: true,
 		softirq: false,
+		mark: 0,
 		instructions: null,
 	};
 	const packet = {
@@ -39,7 +41,9 @@ describe('the documents of the design', () => {
 		accel: 'tcg',
 		device: 'netkit-l3',
 		forward: 'redirect',
-		packets: [{ direction: 'out', delivered: true, lostEvents: 0, packet, hops: [hop] }],
+		packets: [
+			{ direction: 'out', delivered: true, fate: 'delivered', lostEvents: 0, packet, nonce: null, hops: [hop] },
+		],
 	};
 	const boot = {
 		schema: 1,

@@ -21,9 +21,11 @@ export const hopDocument = z.strictObject({
 	attach: z.string().nullable().describe('how the program that ran was attached, e.g. netkit, tcx, clsact, xdp'),
 	program: z.string().nullable(),
 	verdict: z.string().nullable().describe('pass, drop, redirect, next'),
-	symbol: z.string().describe('kernel function or tracepoint'),
+	symbol: z.string().describe('kernel function or tracepoint; of a drop, the function that dropped'),
+	time: count.describe("nanoseconds since the guest's boot"),
 	socket: z.boolean().describe('the owning socket is still attached'),
 	softirq: z.boolean().describe('false: in the context of the sender'),
+	mark: count,
 	instructions: count.nullable().describe('guest instructions since the previous hop; null outside the exact profile'),
 });
 
@@ -37,12 +39,39 @@ export const tupleDocument = z.strictObject({
 	detail: z.string().describe('what tells the packet from the next one of its flow, e.g. `SYN`'),
 });
 
+/** What the tracer saw, with all that it knows: what hops are made of. May gain fields like all else. */
+const eventDocument = z.looseObject({
+	time: count.describe("nanoseconds since the guest's boot"),
+	cpu: count,
+	kind: z.string().describe('the hop it is part of; `note` where it is none'),
+	symbol: z.string().describe('kernel function or tracepoint'),
+	netns: z.string(),
+	device: z.string().nullable(),
+	skb: z.string().describe('kernel address in hex, and so is head'),
+	head: z.string().describe('of the buffer, which clones share'),
+	bytes: z.string().describe('the packet from its IP header on, in hex, as far as it was captured'),
+});
+
 export const packetDocument = z.strictObject({
 	direction: z.enum(['out', 'in']).describe('out: from the container'),
 	delivered: z.boolean(),
-	lostEvents: count.describe('events that the ring buffer could not take'),
+	fate: z
+		.enum(['delivered', 'dropped', 'queued', 'segmented', 'merged', 'unexplained'])
+		.describe('unexplained: nothing that was watched says where it went'),
+	lostEvents: count.describe('events that the ring buffer could not take, or that a hook missed'),
 	packet: tupleDocument,
+	nonce: z.string().nullable().describe('`pathproof-` and six characters, found in its payload'),
 	hops: z.array(hopDocument),
+	why: z
+		.strictObject({
+			where: z.string().describe('netns, and device where there is one'),
+			reason: z.string().nullable().describe("the kernel's; the function before 5.17, where there are none"),
+			function: z.string().nullable().describe('the function that dropped it'),
+			meaning: z.string().nullable().describe('null for a reason that pathproof does not know'),
+		})
+		.optional()
+		.describe('of a packet that was not delivered, with --why-dropped'),
+	events: z.array(eventDocument).optional().describe('with --raw'),
 });
 
 export const traceDocument = z
@@ -56,6 +85,16 @@ export const traceDocument = z
 		packets: z.array(packetDocument),
 	})
 	.describe('pathproof trace --json, and each trace of pathproof tour --json');
+
+export const liveDocument = z
+	.strictObject({
+		schema: version,
+		kernel: z.string().describe("this host's, as uname -r says it"),
+		watched: z.array(z.string()).describe('kernel functions and tracepoints'),
+		unwatched: z.array(z.string()).describe('those that this kernel does not let be watched'),
+		packets: z.array(packetDocument),
+	})
+	.describe('pathproof trace --live --json');
 
 const lab = { device: z.enum(DEVICES), forward: z.enum(FORWARDS) };
 
@@ -100,7 +139,6 @@ export const bootDocument = z
 	})
 	.describe('pathproof bench boot --json');
 
-/** By the stem of its file in `fixtures/schemas`. */
 /** `pathproof doctor` */
 const doctorDocument = z.strictObject({
 	schema: version,
@@ -133,14 +171,18 @@ const doctorDocument = z.strictObject({
 	),
 });
 
+/** By the stem of its file in `fixtures/schemas`. */
 export const DOCUMENTS = {
 	trace: traceDocument,
+	live: liveDocument,
 	tour: tourDocument,
 	boot: bootDocument,
 	doctor: doctorDocument,
 } as const;
 
 export type TraceDocument = z.infer<typeof traceDocument>;
+export type LiveDocument = z.infer<typeof liveDocument>;
+export type PacketDocument = z.infer<typeof packetDocument>;
 export type TourDocument = z.infer<typeof tourDocument>;
 export type BootDocument = z.infer<typeof bootDocument>;
 export type DoctorDocument = z.infer<typeof doctorDocument>;

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import type { Lab } from './lab.ts';
 import { LAB_DEVICES, LAB_FORWARDS, type LabWords } from './lab-words.ts';
-import type { Trace } from './trace.ts';
+import type { Trace } from './trace/trace.ts';
 
 /** What can be sent from the container to the peer, and how. */
 const STIMULI: Record<string, { send(lab: Lab): Promise<Trace>; what: string }> = {

@@ -1,9 +1,22 @@
-/** A trace as the document that `--json` prints. */
+/** Traces as the documents that `--json` prints. */
 import type { Lab } from './lab.ts';
-import { type TraceDocument, traceDocument } from './schema.ts';
-import type { Trace } from './trace.ts';
+import { type PacketDocument, type TraceDocument, traceDocument } from './schema.ts';
+import type { Trace } from './trace/trace.ts';
+import type { PacketEvent, PacketPath } from './trace/types.ts';
+import { whyNotDelivered } from './trace/why.ts';
 
-export function toTraceDocument({ vm, state }: Pick<Lab, 'vm' | 'state'>, { packets }: Trace): TraceDocument {
+export interface Details {
+	/** the events of each packet */
+	raw?: boolean;
+	/** of packets that were not delivered: why */
+	why?: boolean;
+}
+
+export function toTraceDocument(
+	{ vm, state }: Pick<Lab, 'vm' | 'state'>,
+	{ packets }: Pick<Trace, 'packets'>,
+	details: Details = {},
+): TraceDocument {
 	const { device, forward } = state.options;
 	return traceDocument.parse({
 		schema: 1,
@@ -12,6 +25,20 @@ export function toTraceDocument({ vm, state }: Pick<Lab, 'vm' | 'state'>, { pack
 		accel: vm.accel,
 		device,
 		forward,
-		packets,
+		packets: packets.map((packet) => toPacketDocument(packet, details)),
 	});
+}
+
+export function toPacketDocument(packet: PacketPath, { raw, why }: Details): PacketDocument {
+	const { events, ...rest } = packet;
+	return {
+		...rest,
+		...(why && !packet.delivered && { why: whyNotDelivered(packet) }),
+		...(raw && { events: events.map(toEventDocument) }),
+	};
+}
+
+/** An event as JSON can hold it: bytes in hex. */
+export function toEventDocument(event: PacketEvent): NonNullable<PacketDocument['events']>[number] {
+	return { ...event, bytes: Buffer.from(event.bytes).toString('hex') };
 }

@@ -1,19 +1,5 @@
 import { expect, test } from 'vitest';
-import { functionAt, parseDropReasons } from './drops.ts';
-
-test('reasons are read from the format that the kernel prints', () => {
-	const format =
-		'print fmt: "skbaddr=%p reason: %s", REC->skbaddr, __print_symbolic(REC->reason, { 1, "CONSUMED" }, { 2, "NOT_SPECIFIED" }, { 3, "NO_SOCKET" })';
-	expect([...parseDropReasons(format)]).toEqual([
-		[1, 'CONSUMED'],
-		[2, 'NOT_SPECIFIED'],
-		[3, 'NO_SOCKET'],
-	]);
-});
-
-test('a kernel without reasons has none', () => {
-	expect(parseDropReasons('print fmt: "skbaddr=%p protocol=%u location=%p"').size).toBe(0);
-});
+import { functionAt } from './drops.ts';
 
 const KALLSYMS = `ffffffff81000000 T _text
 ffffffff81a00000 t ip6_rcv_core

@@ -1,32 +1,36 @@
-/** What the running kernel calls its drop reasons: their numbers differ between kernels, their names do not. */
-import { existsSync, readFileSync } from 'node:fs';
+/** What the running kernel calls its drop reasons: their numbers differ between kernels, their names hardly do. */
+import { readFileSync } from 'node:fs';
+import { kernelEnums } from '../../../impl/libbpf/btf.ts';
 
-const FORMAT = 'events/skb/kfree_skb/format';
-const TRACEFS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
+/** The enums that hold reasons, and what their names begin with here and there. */
+const REASONS = {
+	/** 5.17 (c504e5c2f964) */
+	skb_drop_reason: { prefix: /^SKB_DROP_REASON_/, to: '' },
+	/** 7.1 took the reasons of qdiscs out of the one above into a subsystem's own: QDISC_OVERLIMIT is QDISC_DROP_OVERLIMIT there */
+	qdisc_drop_reason: { prefix: /^QDISC_DROP_/, to: 'QDISC_' },
+} as const;
+const HELPERS = 'bpf_func_id';
 
-/**
- * From the tracepoint's own format, which the kernel prints from enum skb_drop_reason: `{ 3, "NO_SOCKET" }`. Empty before 5.17
- * (c504e5c2f964), where there are no reasons.
- */
-export function parseDropReasons(format: string): Map<number, string> {
-	return new Map(
-		[...format.matchAll(/\{\s*(\w+),\s*"(\w+)"\s*\}/g)].map(([, number, name]) => [Number(number), name!]),
-	);
+export interface DropNames {
+	/** by number; none before 5.17 */
+	reasons: Map<number, string>;
+	/** the function that an address is in; null where the tracer names it by itself (bpf_snprintf, 5.13) */
+	functionAt: ((location: bigint) => string) | null;
 }
 
-/** Answers a reason by name; the function that dropped, where the kernel knows no reasons. Meant to be made once. */
-export function dropNames(): (reason: number, location: bigint) => string {
-	const format = TRACEFS.map((root) => `${root}/${FORMAT}`).find((path) => existsSync(path));
-	const reasons = parseDropReasons(format ? readFileSync(format, 'utf8') : '');
-	// some seven megabytes, which the kernel takes a second to write: read before a lab is saved, not in each fork
-	const kallsyms = reasons.size ? '' : readFileSync('/proc/kallsyms', 'latin1');
-	const functions = new Map<bigint, string>();
-	return (reason, location) => {
-		if (reason) return reasons.get(reason) ?? `REASON_${reason}`;
-		const name = functions.get(location) ?? functionAt(kallsyms, location);
-		functions.set(location, name);
-		return name;
-	};
+/** Asks the kernel: meant to be made once, before a lab is saved. */
+export function dropNames(): DropNames {
+	const enums = kernelEnums([...(Object.keys(REASONS) as (keyof typeof REASONS)[]), HELPERS]);
+	const reasons = new Map(
+		Object.entries(REASONS).flatMap(([name, { prefix, to }]) =>
+			Array.from(enums[name as keyof typeof REASONS], ([value, text]) => [value, text.replace(prefix, to)] as const),
+		),
+	);
+	const printed = [...enums[HELPERS].values()].includes('BPF_FUNC_snprintf');
+	if (printed) return { reasons, functionAt: null };
+	// some seven megabytes, which the kernel takes a second to write
+	const kallsyms = readFileSync('/proc/kallsyms', 'latin1');
+	return { reasons, functionAt: (location) => functionAt(kallsyms, location) };
 }
 
 /** The function that an address is in. `kallsyms` as in /proc: `ffffffff81000000 T _text`, in no order. */

@@ -52,7 +52,7 @@ async function build(options: LabOptions): Promise<LabState> {
 		peer: PEER,
 		programs,
 	};
-	attachTracer();
+	attachTracer({ ringBytes: options.ringBytes });
 	return state;
 }
 

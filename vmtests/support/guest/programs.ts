@@ -1,4 +1,4 @@
-/** Every tc, netkit and XDP program of this guest, ours or a stranger's: traced at its end, named with how it is attached. */
+/** Every tc, netkit, XDP and cgroup_skb program of this guest, ours or a stranger's: traced at its end, named with how it is attached. */
 import { closeSync } from 'node:fs';
 import { ATTACH_TYPE, attachTracing } from '../../../impl/libbpf/attach.ts';
 import {
@@ -6,6 +6,7 @@ import {
 	type DeviceLink,
 	deviceLinks,
 	type ProgramInfo,
+	type ProgramType,
 	packetPrograms,
 	programById,
 } from '../../../impl/libbpf/enumerate.ts';
@@ -13,28 +14,28 @@ import type { BpfMap } from '../../../impl/libbpf/map.ts';
 import { BpfObject } from '../../../impl/libbpf/object.ts';
 import { inNetns } from '../../../impl/netns.ts';
 import { bpfObjectPath } from '../../../impl/objects.ts';
-import type { ProgramRun } from '../hops.ts';
+import type { ProgramPlace } from '../trace/events.ts';
+import type { ProgramRun, UntracedProgram } from '../trace/types.ts';
 
 /** As many as trace_program.bpf.c has. */
 const SLOTS = 8;
-/** struct target { __u32 program, is_xdp; } */
+/** struct target { __u32 program, context; } */
 const TARGET_SIZE = 8;
+/** enum context of trace_program.bpf.c */
+const CONTEXT: Record<ProgramType, number> = { sched_cls: 0, xdp: 1, cgroup_skb: 2 };
 
 const known = new Map<number, ProgramInfo>();
-
-/** What a program of this name cannot be asked, and why. */
-export interface Untraced {
-	program: ProgramInfo;
-	why: string;
-}
-const untraced = new Map<number, Untraced>();
+/** by id */
+const untraced = new Map<number, UntracedProgram>();
+/** File descriptors of the programs that watch: the kernel counts what they missed. */
+const watching: number[] = [];
 
 /** Watches the end of every program that is not watched yet. */
 export function tracePrograms(maps: readonly BpfMap[]): void {
 	const fresh = packetPrograms().filter(({ id }) => !known.has(id));
 	for (const program of fresh) known.set(program.id, program);
 	const traceable = fresh.filter((program) => {
-		if (!program.hasBtf) untraced.set(program.id, { program, why: 'it was loaded without BTF' });
+		if (!program.hasBtf) untraced.set(program.id, { name: program.name, why: 'it was loaded without BTF' });
 		return program.hasBtf;
 	});
 	for (let at = 0; at < traceable.length; at += SLOTS) traceSome(traceable.slice(at, at + SLOTS), maps);
@@ -47,7 +48,7 @@ function traceSome(programs: ProgramInfo[], maps: readonly BpfMap[]): void {
 	} catch (error) {
 		const [only] = programs;
 		if (programs.length > 1) for (const program of programs) traceSome([program], maps);
-		else if (only) untraced.set(only.id, { program: only, why: String(error) });
+		else if (only) untraced.set(only.id, { name: only.name, why: String(error) });
 	}
 }
 
@@ -56,7 +57,7 @@ function traceTogether(programs: ProgramInfo[], maps: readonly BpfMap[]): void {
 	const targets = Buffer.alloc(SLOTS * TARGET_SIZE);
 	programs.forEach(({ id, type }, index) => {
 		targets.writeUInt32LE(id, index * TARGET_SIZE);
-		targets.writeUInt32LE(type === 'xdp' ? 1 : 0, index * TARGET_SIZE + 4);
+		targets.writeUInt32LE(CONTEXT[type], index * TARGET_SIZE + 4);
 	});
 	try {
 		using object = BpfObject.open(bpfObjectPath('trace_program'))
@@ -65,15 +66,22 @@ function traceTogether(programs: ProgramInfo[], maps: readonly BpfMap[]): void {
 		for (const map of maps) object.shareMap(map);
 		for (const { slot, fd, program } of slots) object.traceProgram(slot, fd, program.name);
 		object.load();
-		for (const { slot, program } of slots) attachTracing(object.programFd(slot), `fexit of ${program.name}`);
+		for (const { slot, program } of slots) {
+			attachTracing(object.programFd(slot), `fexit of ${program.name}`);
+			watching.push(object.ownProgramFd(slot));
+		}
 	} finally {
 		for (const { fd } of slots) closeSync(fd);
 	}
 }
 
 /** Those that run unseen. */
-export function untracedPrograms(): Untraced[] {
+export function untracedPrograms(): UntracedProgram[] {
 	return [...untraced.values()];
+}
+
+export function watchingPrograms(): readonly number[] {
+	return watching;
 }
 
 const HOOK_KINDS = ['tcx/ingress', 'tcx/egress', 'netkit/peer', 'netkit/primary'] as const;
@@ -90,38 +98,36 @@ const ATTACHED: Record<number, Pick<ProgramRun, 'attach' | 'direction'>> = {
 const TC_VERDICTS: Record<number, string> = { [-1]: 'next', 0: 'pass', 2: 'drop', 7: 'redirect' };
 /** enum xdp_action */
 const XDP_VERDICTS: Record<number, string> = { 0: 'aborted', 1: 'drop', 2: 'pass', 3: 'tx', 4: 'redirect' };
+/** Bit 1 of an egress program's answer is about congestion. */
+const CGROUP_VERDICTS: Record<number, string> = { 0: 'drop', 1: 'pass', 2: 'drop', 3: 'pass' };
+const VERDICTS: Record<ProgramType, Record<number, string>> = {
+	sched_cls: TC_VERDICTS,
+	xdp: XDP_VERDICTS,
+	cgroup_skb: CGROUP_VERDICTS,
+};
 
-/** Where an event's program ran: the netns by name, the device by index. */
-export interface RunPlace {
-	netns: string;
-	ifindex: number;
-	/** what the skb says of tc; of no meaning for netkit */
-	ingress: boolean;
-}
-
-/** Answers how to say what a program did, with the attachments as they are now. */
-export function programRuns(): (id: number, result: number, place: RunPlace) => ProgramRun {
+/** Answers how to say what a program did, with the attachments as they are now. `netns` is its name, where it has one. */
+export function programRuns(): (place: Omit<ProgramPlace, keyof ProgramRun>, netns: string | undefined) => ProgramRun {
 	const links = Map.groupBy(deviceLinks(), ({ program }) => program);
-	return (id, result, place) => {
+	return ({ id, ifindex, ingress, result }, netns) => {
 		const program = known.get(id);
-		const isXdp = program?.type === 'xdp';
-		const link = linkOf(links.get(id) ?? [], place.ifindex);
-		const hung = isXdp ? 'xdp' : (link?.attachType ?? unlinked(id, place));
-		return {
-			name: program?.name || null,
-			attach: hung === 'xdp' ? 'xdp' : (ATTACHED[hung]?.attach ?? 'clsact'),
-			direction: (hung !== 'xdp' && ATTACHED[hung]?.direction) || (place.ingress ? 'ingress' : 'egress'),
-			verdict: (isXdp ? XDP_VERDICTS : TC_VERDICTS)[result] ?? String(result),
-		};
+		const type = program?.type ?? 'sched_cls';
+		const run = { name: program?.name || null, verdict: VERDICTS[type][result] ?? String(result) };
+		const direction = ingress ? 'ingress' : 'egress';
+		if (type === 'xdp') return { ...run, attach: 'xdp', direction };
+		if (type === 'cgroup_skb') return { ...run, attach: 'cgroup', direction };
+		const link = linkOf(links.get(id) ?? [], ifindex);
+		const hung = link?.attachType ?? unlinked(id, ifindex, netns);
+		return { ...run, attach: 'clsact', direction, ...ATTACHED[hung] };
 	};
 }
 
 const NOT_ATTACHED = 0;
 
 /** Attached without a link: the device is asked. A filter's program, which no device knows of, is on none. */
-function unlinked(id: number, { netns, ifindex }: RunPlace): number {
+function unlinked(id: number, ifindex: number, netns: string | undefined): number {
 	const ask = () => HOOK_KINDS.find((kind) => attachedPrograms(ifindex, kind).includes(id));
-	const kind = /^\d+$/.test(netns) ? undefined : inNetns(netns === 'host' ? null : netns, ask);
+	const kind = netns === undefined ? undefined : inNetns(netns === 'host' ? null : netns, ask);
 	return kind ? ATTACH_TYPE[kind] : NOT_ATTACHED;
 }
 

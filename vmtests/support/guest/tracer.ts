@@ -1,31 +1,33 @@
 /**
  * The tracer, in the guest: attached once when a lab is built, so that a fork of it traces at once; idle until `startTrace`.
- * One tracer for a guest.
+ * One tracer for a guest. What it saw is made sense of outside, by trace/events.ts and trace/hops.ts.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DatapathError } from '../../../impl/errors.ts';
 import { attachKprobe, attachRawTracepoint, attachTracing } from '../../../impl/libbpf/attach.ts';
+import { missedRuns } from '../../../impl/libbpf/enumerate.ts';
 import { type BpfMap, u32 } from '../../../impl/libbpf/map.ts';
 import { BpfObject } from '../../../impl/libbpf/object.ts';
 import { RingBuffer } from '../../../impl/libbpf/ring.ts';
 import { netnsNames } from '../../../impl/netns.ts';
 import { bpfObjectPath } from '../../../impl/objects.ts';
-import { type PacketEvent, type PathOptions, packetPaths } from '../hops.ts';
-import type { PacketFilter, PacketPath } from '../types.ts';
-import { dropNames } from './drops.ts';
-import { decodeEvent, EVENT_SIZE } from './events.ts';
+import { EVENT_SIZE, type EventNames, OFFSET, placeKey, placeOf } from '../trace/events.ts';
+import { HOOKS, type Hook } from '../trace/hooks.ts';
+import type { PacketFilter, UntracedProgram } from '../trace/types.ts';
+import { type DropNames, dropNames } from './drops.ts';
 import { explained } from './explain.ts';
-import { programRuns, tracePrograms, untracedPrograms } from './programs.ts';
-import { HOOKS, type Hook } from './symbols.ts';
+import { programRuns, tracePrograms, untracedPrograms, watchingPrograms } from './programs.ts';
 
-export interface TraceResult {
-	packets: PacketPath[];
-	/** events that the ring buffer could not take */
+export interface RawTrace {
+	/** struct event, one behind the other */
+	records: Uint8Array;
+	names: EventNames;
+	/** events that the ring buffer could not take, or that a hook missed because it, or another on its CPU, was running already */
 	lostEvents: number;
 	/** the kernel functions and tracepoints that were watched */
 	symbols: string[];
-	/** programs that ran unseen, by name, with the reason */
-	untraced: { name: string; why: string }[];
+	/** programs that ran unseen */
+	untraced: UntracedProgram[];
 }
 
 interface Tracer {
@@ -33,10 +35,18 @@ interface Tracer {
 	maps: BpfMap[];
 	settings: BpfMap;
 	ring: RingBuffer;
-	records: Buffer[];
+	records: Records;
+	/** file descriptors of what is loaded */
+	programs: number[];
 	symbols: string[];
-	dropName: (reason: number, location: bigint) => string;
-	draining: NodeJS.Timeout | null;
+	drops: DropNames;
+	/** null where no trace is running */
+	running: { draining: NodeJS.Timeout; missedBefore: number } | null;
+}
+
+export interface TracerOptions {
+	/** of the ring buffer; only the first call can say */
+	ringBytes?: number;
 }
 
 /** Events of no packet: they say which CPU serves a softirq. */
@@ -44,7 +54,9 @@ const CONTEXT = ['softirq_entry', 'softirq_exit'] as const;
 /** struct settings { __u64 lost; __u16 port; __u8 enabled, family, protocol; } */
 const SETTINGS_SIZE = 16;
 const PROTOCOL_NUMBERS = { icmp: 1, tcp: 6, udp: 17 } as const;
-/** How often a running trace empties the ring, which holds some 25,000 events. */
+/** Room for some 65,000 events. */
+const RING_BYTES = 16 * 2 ** 20;
+/** How often a running trace empties the ring. */
 const DRAIN_MS = 20;
 /** A packet that is still in a softirq when the stimulus has ended. */
 const QUIET_MS = 15;
@@ -53,8 +65,8 @@ const QUIET_TRIES = 20;
 let tracer: Tracer | undefined;
 
 /** Attaches what is not attached yet: itself once, and to programs that came since. Answers what is watched. */
-export function attachTracer(): { symbols: string[] } {
-	tracer ??= load();
+export function attachTracer({ ringBytes = RING_BYTES }: TracerOptions = {}): { symbols: string[] } {
+	tracer ??= load(ringBytes);
 	tracePrograms(tracer.maps);
 	return { symbols: tracer.symbols };
 }
@@ -66,46 +78,99 @@ export function startTrace(filter: PacketFilter = {}): Promise<void> {
 
 function start(filter: PacketFilter): void {
 	attachTracer();
-	const { settings, ring, records, draining } = tracer!;
-	if (draining)
+	const { settings, ring, records, running } = tracer!;
+	if (running)
 		throw new DatapathError('a trace is running', { hint: 'stopTrace() first: there is one tracer for a guest' });
 	ring.consume();
-	records.length = 0;
+	records.take();
 	settings.update(u32(0), settingsOf(filter, true));
-	tracer!.draining = setInterval(() => ring.consume(), DRAIN_MS);
+	tracer!.running = { draining: setInterval(() => ring.consume(), DRAIN_MS), missedBefore: missed() };
 }
 
-/** Waits until the last packet has come to rest, and answers the way of each. */
-export async function stopTrace(options: PathOptions = {}): Promise<TraceResult> {
-	const { events, lostEvents } = await explained(stopEvents);
-	return {
-		packets: packetPaths(events, lostEvents, options),
-		lostEvents,
-		symbols: tracer!.symbols,
-		untraced: untracedPrograms().map(({ program, why }) => ({ name: program.name, why })),
-	};
+/** Waits until the last packet has come to rest, and answers what was seen. */
+export function stopTrace(): Promise<RawTrace> {
+	return explained(stop);
 }
 
-/** The same as single events, from which unit tests are made. */
-export async function stopEvents(): Promise<{ events: PacketEvent[]; lostEvents: number }> {
-	if (!tracer?.draining) throw new DatapathError('no trace is running', { hint: 'startTrace({ protocol: "udp" })' });
-	const { settings, ring, records } = tracer;
+async function stop(): Promise<RawTrace> {
+	if (!tracer?.running) throw new DatapathError('no trace is running', { hint: 'startTrace({ protocol: "udp" })' });
+	const { settings, ring, records, running } = tracer;
 	for (let tries = 0, before = -1; tries < QUIET_TRIES && records.length !== before; tries++) {
 		before = records.length;
 		await sleep(QUIET_MS);
 		ring.consume();
 	}
-	clearInterval(tracer.draining);
-	tracer.draining = null;
-	const lostEvents = Number(settings.lookup(u32(0))!.readBigUInt64LE(0));
+	clearInterval(running.draining);
+	tracer.running = null;
+	const unwritten = Number(settings.lookup(u32(0))!.readBigUInt64LE(0));
+	const lostEvents = unwritten + missed() - running.missedBefore;
 	settings.update(u32(0), settingsOf({}, false));
 	ring.consume();
-	return { events: decodeAll(records), lostEvents };
+	const taken = records.take();
+	return {
+		records: taken,
+		names: namesOf(taken),
+		lostEvents,
+		symbols: tracer.symbols,
+		untraced: untracedPrograms(),
+	};
 }
 
-function decodeAll(records: readonly Buffer[]): PacketEvent[] {
-	const names = { netns: netnsNames(), dropReason: tracer!.dropName, program: programRuns() };
-	return records.map((record) => decodeEvent(record, names));
+function missed(): number {
+	return [...tracer!.programs, ...watchingPrograms()].reduce((sum, program) => sum + missedRuns(program), 0);
+}
+
+/** What the numbers in these records mean: asked now, while the programs are where they were. */
+function namesOf(records: Buffer): EventNames {
+	const { drops } = tracer!;
+	const netns = netnsNames();
+	const run = programRuns();
+	const reasons = new Map<number, string>();
+	const functions = new Map<bigint, string>();
+	const programs = new Map<string, EventNames['programs'][number]>();
+	for (let at = 0; at < records.length; at += EVENT_SIZE) {
+		const { kind } = HOOKS[records[at + OFFSET.hook]!]!;
+		if (kind === 'drop') {
+			const reason = records.readUInt32LE(at + OFFSET.reason);
+			const location = records.readBigUInt64LE(at + OFFSET.location);
+			const name = drops.reasons.get(reason);
+			if (name) reasons.set(reason, name);
+			if (drops.functionAt && !functions.has(location)) functions.set(location, drops.functionAt(location));
+		} else if (kind === 'program') {
+			const place = placeOf(records.subarray(at, at + EVENT_SIZE));
+			const key = placeKey(place);
+			if (!programs.has(key)) programs.set(key, { ...place, ...run(place, netns.get(place.netns)) });
+		}
+	}
+	return {
+		netns: [...netns],
+		reasons: [...reasons],
+		functions: [...functions],
+		programs: [...programs.values()],
+	};
+}
+
+/** Records one behind the other, in one buffer that grows. */
+class Records {
+	#bytes = Buffer.alloc(1024 * EVENT_SIZE);
+	length = 0;
+
+	add(record: Uint8Array): void {
+		if (this.length + record.length > this.#bytes.length) {
+			const larger = Buffer.alloc(this.#bytes.length * 2);
+			this.#bytes.copy(larger, 0, 0, this.length);
+			this.#bytes = larger;
+		}
+		this.#bytes.set(record, this.length);
+		this.length += record.length;
+	}
+
+	/** All of them, and none is left. */
+	take(): Buffer {
+		const taken = Buffer.from(this.#bytes.subarray(0, this.length));
+		this.length = 0;
+		return taken;
+	}
 }
 
 function settingsOf({ protocol, family, port }: PacketFilter, enabled: boolean): Buffer {
@@ -117,26 +182,32 @@ function settingsOf({ protocol, family, port }: PacketFilter, enabled: boolean):
 	return bytes;
 }
 
-function load(): Tracer {
-	const { object, byKprobe } = loadObject();
+function load(ringBytes: number): Tracer {
+	const { object, byKprobe } = loadObject(ringBytes);
 	const settings = object.map('settings', 4, SETTINGS_SIZE);
 	const events = object.map('events');
 	for (const tracepoint of CONTEXT) attachRawTracepoint(object.programFd(`on_${tracepoint}`), tracepoint);
-	const symbols = HOOKS.filter((hook) => attachHook(object, hook, byKprobe)).map(({ symbol }) => symbol);
-	const records: Buffer[] = [];
-	const ring = new RingBuffer(events, (record) => {
-		if (record.length === EVENT_SIZE) records.push(record);
-	});
-	const maps = [settings, events, object.map('softirq')];
-	return { maps, settings, ring, records, symbols, dropName: dropNames(), draining: null };
+	const watched = HOOKS.filter((hook) => attachHook(object, hook, byKprobe));
+	const records = new Records();
+	const ring = new RingBuffer(events, ringBytes, (record) => records.add(record));
+	return {
+		maps: [settings, events, object.map('softirq')],
+		settings,
+		ring,
+		records,
+		programs: watched.flatMap(({ symbol, way }) => (way === 'fexit' ? [] : object.programFd(programName(symbol, way, byKprobe)))),
+		symbols: watched.map(({ symbol }) => symbol),
+		drops: dropNames(),
+		running: null,
+	};
 }
 
 /** fentry needs a function in BTF *and* ftrace; that it loads is the proof of both. What does not is tried by kprobe. */
-function loadObject(): { object: BpfObject; byKprobe: Set<string> } {
+function loadObject(ringBytes: number): { object: BpfObject; byKprobe: Set<string> } {
 	const functions = HOOKS.filter(({ way }) => way === 'function').map(({ symbol }) => symbol);
 	const byKprobe = new Set<string>();
 	for (;;) {
-		const object = BpfObject.open(bpfObjectPath('trace'));
+		const object = BpfObject.open(bpfObjectPath('trace')).resizeMap('events', ringBytes);
 		try {
 			return { object: object.loadOnly(programNames(functions, byKprobe)).load(), byKprobe };
 		} catch (error) {
@@ -151,9 +222,14 @@ function loadObject(): { object: BpfObject; byKprobe: Set<string> } {
 function programNames(functions: readonly string[], byKprobe: ReadonlySet<string>): string[] {
 	const tracepoints = HOOKS.filter(({ way }) => way === 'raw_tp').map(({ symbol }) => symbol);
 	return [
-		...[...CONTEXT, ...tracepoints].map((name) => `on_${name}`),
-		...functions.map((name) => (byKprobe.has(name) ? `kprobe_${name}` : `fentry_${name}`)),
+		...[...CONTEXT, ...tracepoints].map((name) => programName(name, 'raw_tp', byKprobe)),
+		...functions.map((name) => programName(name, 'function', byKprobe)),
 	];
+}
+
+function programName(symbol: string, way: Exclude<Hook['way'], 'fexit'>, byKprobe: ReadonlySet<string>): string {
+	if (way === 'raw_tp') return `on_${symbol}`;
+	return byKprobe.has(symbol) ? `kprobe_${symbol}` : `fentry_${symbol}`;
 }
 
 /** libbpf names the program that the kernel refused; the load ends there. */
@@ -163,18 +239,19 @@ function refusedFunction(error: unknown, functions: readonly string[]): string |
 	return functions.find((one) => one === name);
 }
 
-/** Answers whether the hook is watched: a function that a kernel does not have is not. */
+/** Answers whether the hook is watched: a function or a tracepoint that a kernel does not have is not. */
 function attachHook(object: BpfObject, { symbol, way }: Hook, byKprobe: ReadonlySet<string>): boolean {
 	if (way === 'fexit') return true; // for each program: programs.ts
-	if (way === 'raw_tp') attachRawTracepoint(object.programFd(`on_${symbol}`), symbol);
-	else if (!byKprobe.has(symbol)) attachTracing(object.programFd(`fentry_${symbol}`), symbol);
-	else return tryKprobe(object, symbol);
+	const name = programName(symbol, way, byKprobe);
+	if (way === 'raw_tp') return tryTo(() => attachRawTracepoint(object.programFd(name), symbol));
+	if (byKprobe.has(symbol)) return tryTo(() => attachKprobe(object.program(name), symbol));
+	attachTracing(object.programFd(name), symbol);
 	return true;
 }
 
-function tryKprobe(object: BpfObject, symbol: string): boolean {
+function tryTo(attach: () => unknown): boolean {
 	try {
-		attachKprobe(object.program(`kprobe_${symbol}`), symbol);
+		attach();
 		return true;
 	} catch (error) {
 		if (error instanceof DatapathError) return false;

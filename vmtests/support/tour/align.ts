@@ -1,5 +1,5 @@
 /** Two ways of the same packet side by side: where they agree, and what only one of them took. */
-import type { Hop } from '../types.ts';
+import type { Hop } from '../trace/types.ts';
 
 /** A hop and its number on its own way, from 1. */
 export interface Taken {

@@ -1,11 +1,11 @@
 /** The same as the drawn routes, for a log: a line per hop. */
-import { formatHop } from '../path.ts';
-import { formatTuple } from '../trace.ts';
-import type { PacketPath } from '../types.ts';
+import { formatHop } from '../trace/path.ts';
+import { formatTuple } from '../trace/trace.ts';
+import type { PlainPath } from '../trace/types.ts';
 import { type Line, span } from './line.ts';
 
 /** `netkit-l3 redirect, out: icmp fd00::1 → fd00::2 echo request: 5 hops, delivered`, and below it the hops. */
-export function listRoute(title: string, packet: PacketPath): Line[] {
+export function listRoute(title: string, packet: PlainPath): Line[] {
 	const { direction, hops, delivered, lostEvents } = packet;
 	const lost = lostEvents ? `, ${lostEvents} events lost` : '';
 	return [

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Hop, PacketPath } from '../types.ts';
+import type { Hop, PlainPath } from '../trace/types.ts';
 import { align, bypassed } from './align.ts';
 import { toText, widthOf } from './line.ts';
 import { drawRoutes } from './route.ts';
@@ -87,6 +87,7 @@ test('a packet that was dropped says so', () => {
 	const dropped = {
 		...packet([hop('web:eth0 xmit'), { ...hop('drop NO_SOCKET'), netns: 'peer' }]),
 		delivered: false,
+		fate: 'dropped' as const,
 		lostEvents: 2,
 	};
 	const drawn = drawRoutes({ title: 'a', packet: dropped }, { title: 'b', packet: stack }).map(toText).join('\n');
@@ -104,18 +105,22 @@ function hop(name: string, ran: Partial<Hop> = {}): Hop {
 		program: null,
 		verdict: null,
 		symbol: 'net_dev_start_xmit',
+		time: 0,
 		socket: true,
 		softirq: false,
+		mark: 0,
 		instructions: null,
 		...ran,
 	};
 }
 
-function packet(hops: Hop[]): PacketPath {
+function packet(hops: Hop[]): PlainPath {
 	return {
 		direction: 'out',
 		delivered: true,
+		fate: 'delivered',
 		lostEvents: 0,
+		nonce: null,
 		packet: {
 			family: 6,
 			protocol: 'icmp',

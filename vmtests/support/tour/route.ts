@@ -8,7 +8,7 @@
  *     │ ┃                                       │ │ 3 ip6 forward                           │
  *     ╰─ delivered ─────────────────────────────╯ ╰─ delivered ─────────────────────────────╯
  */
-import type { Hop, PacketPath } from '../types.ts';
+import type { Hop, PlainPath } from '../trace/types.ts';
 import { align, type Pair, type Taken } from './align.ts';
 import { fit, type Line, type Meaning, span, widthOf } from './line.ts';
 
@@ -20,7 +20,7 @@ const GAP = 2;
 export interface Lane {
 	/** e.g. `netkit-l3 redirect` */
 	title: string;
-	packet: PacketPath;
+	packet: PlainPath;
 }
 
 type Side = 'left' | 'right';
@@ -110,13 +110,13 @@ function ran({ attach, program, verdict }: Hop): Line {
 	];
 }
 
-function foot({ delivered, lostEvents }: PacketPath, width: number): Line {
+function foot({ delivered, lostEvents }: PlainPath, width: number): Line {
 	const end = delivered ? span(' delivered ', 'good') : span(' not delivered ', 'bad');
 	const lost = lostEvents ? [span(`${lostEvents} events lost `, 'bad')] : [];
 	const head: Line = [span('╰─', 'frame'), end, ...lost];
 	return [...head, span('─'.repeat(width - widthOf(head) - 1), 'frame'), span('╯', 'frame')];
 }
 
-function hopCount({ hops }: PacketPath): string {
+function hopCount({ hops }: PlainPath): string {
 	return hops.length === 1 ? '1 hop' : `${hops.length} hops`;
 }

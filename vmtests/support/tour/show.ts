@@ -1,6 +1,7 @@
 /** What the tour prints of the traces: for one packet each way the route beside the stack's, and what was bypassed. */
-import { formatTuple } from '../trace.ts';
-import type { Device, Hop, PacketPath } from '../types.ts';
+import { formatTuple } from '../trace/trace.ts';
+import type { Hop, PlainPath } from '../trace/types.ts';
+import type { Device } from '../types.ts';
 import { bypassed } from './align.ts';
 import { type Line, span, wrap } from './line.ts';
 import { listRoute } from './plain.ts';
@@ -8,8 +9,8 @@ import { drawRoutes, PICTURE_WIDTH } from './route.ts';
 
 export interface Compared {
 	device: Device;
-	redirect: readonly PacketPath[];
-	stack: readonly PacketPath[];
+	redirect: readonly PlainPath[];
+	stack: readonly PlainPath[];
 }
 
 const DIRECTIONS = [
@@ -39,7 +40,7 @@ export function showComparison({ device, redirect, stack }: Compared, columns: n
 }
 
 /** `bypassed: 4 hops of the host: host backlog, …` */
-export function nameBypassed(ours: PacketPath, theirs: PacketPath): Line[] {
+export function nameBypassed(ours: PlainPath, theirs: PlainPath): Line[] {
 	const hops = bypassed(ours.hops, theirs.hops);
 	if (!hops.length) return [[span('bypassed: nothing, both took the same hops', 'bad')]];
 	const netns = [...new Set(hops.map((hop) => hop.netns))].join(' and ');

@@ -7,7 +7,7 @@ import type { Lab } from '../lab.ts';
 import type { ProvidedKernel } from '../provided.ts';
 import { type TourDocument, tourDocument } from '../schema.ts';
 import { chooseKernel, Session } from '../session.ts';
-import type { Trace } from '../trace.ts';
+import type { Trace } from '../trace/trace.ts';
 import { toTraceDocument } from '../trace-document.ts';
 import type { Device, Forward } from '../types.ts';
 import { type Line, span, toTerminal, wrap } from './line.ts';

@@ -2,7 +2,7 @@
  * Where the tracer looks: which place of a packet's way each hook of bpf/trace.bpf.c is. A row per hook, never per kernel; its
  * index is its number in `enum hook` (bpf/include/trace.h).
  */
-import type { HopKind } from '../hops.ts';
+import type { HopKind } from './types.ts';
 
 export interface Hook {
 	/** tracepoint or function of the kernel, as it is spelt there */
@@ -33,6 +33,24 @@ export const HOOKS: readonly Hook[] = [
 		why: 'says where, and from 5.17 (c504e5c2f964) why; consume_skb, its twin for packets that have arrived, is another',
 	},
 	{
+		symbol: 'qdisc_enqueue',
+		kind: 'qdisc',
+		way: 'raw_tp',
+		why: 'a qdisc holds it back; from 5.15 (70713dddf3d2). A qdisc that may be bypassed takes it only when it cannot be sent at once',
+	},
+	{
+		symbol: 'qdisc_dequeue',
+		kind: 'qdisc',
+		way: 'raw_tp',
+		why: 'and lets it go: all that 5.10 has to say of qdiscs',
+	},
+	{
+		symbol: 'net_dev_queue',
+		kind: 'note',
+		way: 'raw_tp',
+		why: '__dev_queue_xmit has it: by whatever way it came, and before tc egress',
+	},
+	{
 		symbol: 'bpf_prog',
 		kind: 'program',
 		way: 'fexit',
@@ -59,6 +77,23 @@ export const HOOKS: readonly Hook[] = [
 	{ symbol: 'ip_rcv_core', kind: 'ip receive', way: 'function', why: 'its IPv4 twin' },
 	{ symbol: 'ip6_forward', kind: 'ip6 forward', way: 'function', why: 'the route says: not here' },
 	{ symbol: 'ip_forward', kind: 'ip forward', way: 'function', why: 'its IPv4 twin' },
+	{ symbol: 'ip6_input', kind: 'note', way: 'function', why: 'the route says: here; a socket, or a drop, comes next' },
+	{ symbol: 'ip_local_deliver', kind: 'note', way: 'function', why: 'its IPv4 twin' },
+	{ symbol: 'ip6_output', kind: 'note', way: 'function', why: 'the stack sends it, its own or forwarded; redirect_neigh never comes here' },
+	{ symbol: 'ip_output', kind: 'note', way: 'function', why: 'its IPv4 twin' },
+	{ symbol: 'skb_scrub_packet', kind: 'note', way: 'function', why: 'where a change of netns takes mark, route and timestamp off a packet' },
+	{
+		symbol: 'nf_hook_slow',
+		kind: 'netfilter',
+		way: 'function',
+		why: 'called where somebody is registered at the hook, for a list packet by packet; an LSM alone, which sees all, is left out',
+	},
+	{
+		symbol: '__neigh_event_send',
+		kind: 'neighbour',
+		way: 'function',
+		why: "the neighbour's address is not known yet: the packet waits for it in arp_queue, or ends there",
+	},
 	{
 		symbol: '__udp_enqueue_schedule_skb',
 		kind: 'udp deliver',

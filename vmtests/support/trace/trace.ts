@@ -1,20 +1,17 @@
 /** What a traced stimulus gives: the way of each packet that the stimulus sent or got back. */
 import { closest, distance } from 'fastest-levenshtein';
-import { PathproofError } from '../../kernels/errors.ts';
+import { PathproofError } from '../../../kernels/errors.ts';
 import { formatHop, formatStep, parseStep, stepMatches } from './path.ts';
-import type { Hop, PacketPath, PacketTuple } from './types.ts';
+import type { Hop, PacketPath, PacketTuple, UntracedProgram } from './types.ts';
 
-export interface UntracedProgram {
-	name: string;
-	why: string;
-}
+/** The trace that packets and hops are of, however they were picked from it: what it missed, it missed of them as well. */
+const TRACES = new WeakMap<PacketPath | Hop, Trace>();
 
 export class Trace {
 	/** in the order in which they were sent */
 	readonly packets: readonly PacketPath[];
 	/** the kernel functions and tracepoints that were watched: what is not among them cannot be said not to have been taken */
 	readonly symbols: readonly string[];
-
 	/** programs that ran unseen, e.g. because they were loaded without BTF */
 	readonly untraced: readonly UntracedProgram[];
 
@@ -22,6 +19,12 @@ export class Trace {
 		this.packets = packets;
 		this.symbols = symbols;
 		this.untraced = untraced;
+		for (const packet of packets) for (const part of [packet, ...packet.hops]) TRACES.set(part, this);
+	}
+
+	/** The one that a packet or a hop was taken from; undefined where it was made by hand. */
+	static of(part: PacketPath | Hop): Trace | undefined {
+		return TRACES.get(part);
 	}
 
 	/** the packets from the container */
@@ -54,12 +57,13 @@ export class Trace {
 		return this.packets.map(formatPacket).join('\n');
 	}
 
-	toJSON(): { packets: readonly PacketPath[] } {
-		return { packets: this.packets };
+	/** The hops without the events that they were read from: a document of paths, not of bytes. */
+	toJSON(): { packets: Omit<PacketPath, 'events'>[] } {
+		return { packets: this.packets.map(({ events: _, ...packet }) => packet) };
 	}
 }
 
-/** `out udp 2001:db8::2:40000 → 2001:db8:1::1:53: web:eth0 xmit, host:web ingress[…], …` */
+/** `out udp [2001:db8::2]:40000 → [2001:db8:1::1]:53: web:eth0 xmit, host:web ingress[…], …` */
 export function formatPacket(packet: PacketPath): string {
 	const lost = packet.lostEvents ? ` (${packet.lostEvents} events lost)` : '';
 	return `${packet.direction} ${formatTuple(packet.packet)}${lost}: ${packet.hops.map(formatHop).join(', ')}${packet.delivered ? '' : ' (not delivered)'}`;

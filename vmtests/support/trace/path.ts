@@ -7,14 +7,14 @@
  * `[→ verdict]` or any of them together (`->` does for `→`). What a step leaves out may be anything; `…` (or `...`) stands for
  * any number of hops. Values are put in with `${}`: device names, steps, or whole paths.
  */
-import { PathproofError } from '../../kernels/errors.ts';
-import type { Hop } from './types.ts';
+import { PathproofError } from '../../../kernels/errors.ts';
 
 /** What a program is attached by: `Hop.attach`. A lone word in brackets that is none of these is a program's name. */
 export const ATTACHMENTS = ['netkit', 'tcx', 'clsact', 'xdp', 'cgroup', 'sk_lookup'] as const;
 /** `Hop.verdict` */
 export const VERDICTS = ['pass', 'drop', 'redirect', 'next', 'tx', 'aborted'] as const;
 
+/** What a path says of a hop, which is one of these itself; null where a path leaves it open, or where no program ran. */
 export interface Step {
 	hop: string;
 	attach: string | null;
@@ -83,68 +83,23 @@ function wrong(message: string, hint: string): PathproofError {
 	return new PathproofError(message, { stage: 'usage', hint });
 }
 
+/** In the notation of a path. */
 export function formatStep(step: PathStep): string {
 	if (step === 'any') return '…';
 	const ran = [step.attach, step.program, step.verdict && `→ ${step.verdict}`].filter(Boolean).join(' ');
 	return ran ? `${step.hop}[${ran}]` : step.hop;
 }
 
-/** A hop in the notation of a path. */
-export function formatHop(hop: Hop): string {
-	return formatStep({ hop: hop.hop, attach: hop.attach, program: hop.program, verdict: hop.verdict });
+/** A hop in the same notation. */
+export function formatHop(hop: Step): string {
+	return formatStep(hop);
 }
 
-export function stepMatches(step: Step, hop: Hop): boolean {
+export function stepMatches(step: Step, hop: Step): boolean {
 	return (
 		step.hop === hop.hop &&
 		(step.attach === null || step.attach === hop.attach) &&
 		(step.program === null || step.program === hop.program) &&
 		(step.verdict === null || step.verdict === hop.verdict)
 	);
-}
-
-/** A step of the expected path beside the hop that was taken; null where one of them has come to its end. */
-export interface Row {
-	expected: PathStep | null;
-	taken: Hop | null;
-}
-
-export interface Comparison {
-	follows: boolean;
-	rows: Row[];
-	/** index of the first row that differs; `rows.length` where the path was followed */
-	differs: number;
-}
-
-/** Compares from the first hop on; `…` takes as few hops as will do. */
-export function comparePath(steps: readonly PathStep[], hops: readonly Hop[]): Comparison {
-	let furthest: { rows: Row[]; met: number; at: number } = { rows: [], met: 0, at: 0 };
-	const follow = (met: number, at: number, rows: Row[]): boolean => {
-		if (met + at >= furthest.met + furthest.at) furthest = { rows, met, at };
-		const step = steps[met];
-		if (step === undefined) return at === hops.length;
-		if (step === 'any') {
-			const skipped = (next: number) => hops.slice(at, next).map((taken) => ({ expected: step, taken }));
-			for (let next = at; next <= hops.length; next++)
-				if (follow(met + 1, next, [...rows, ...skipped(next)])) return true;
-			return false;
-		}
-		const taken = hops[at];
-		return (
-			taken !== undefined && stepMatches(step, taken) && follow(met + 1, at + 1, [...rows, { expected: step, taken }])
-		);
-	};
-	const follows = follow(0, 0, []);
-	return {
-		follows,
-		rows: [...furthest.rows, ...beside(steps.slice(furthest.met), hops.slice(furthest.at))],
-		differs: furthest.rows.length,
-	};
-}
-
-function beside(steps: readonly PathStep[], hops: readonly Hop[]): Row[] {
-	return Array.from({ length: Math.max(steps.length, hops.length) }, (_, index) => ({
-		expected: steps[index] ?? null,
-		taken: hops[index] ?? null,
-	}));
 }

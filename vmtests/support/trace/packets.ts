@@ -1,0 +1,110 @@
+/**
+ * Which events are one packet. Pure: no kernel is asked.
+ *
+ * A packet is known by the words of its headers, which as a rule differ from those of the next one of its flow, and among packets of
+ * the same words by its skb, or its buffer, which clones share. So it is followed across clones, copies, scrubs, moves to another
+ * netns, and from skb to xdp_buff and back. Where a device or the stack cuts it into smaller packets, or makes one of several, these
+ * are packets of their own: what became of each is told by the bytes that they hold.
+ */
+import type { PacketEvent } from './types.ts';
+
+/** The events of one packet, in time. */
+export interface Packet {
+	events: PacketEvent[];
+	/** delivered or dropped: what follows with the same words is another packet */
+	ended: boolean;
+}
+
+/** In the order in which they were first seen. */
+export function separatePackets(events: readonly PacketEvent[]): Packet[] {
+	const packets: Packet[] = [];
+	const byKey = new Map<string, Packet[]>();
+	for (const event of events.toSorted((a, b) => a.time - b.time)) {
+		const key = keyOf(event);
+		const alike = byKey.get(key) ?? byKey.set(key, []).get(key)!;
+		let packet = samePacket(alike, event);
+		if (!packet) {
+			packet = { events: [], ended: false };
+			packets.push(packet);
+			alike.push(packet);
+		}
+		packet.events.push(event);
+		packet.ended ||= isEnd(event);
+	}
+	return packets;
+}
+
+/** What packets of one direction of a conversation have in common. */
+export function flowOf({ protocol, source, destination, sourcePort, destinationPort }: PacketEvent): string {
+	return [protocol, source, sourcePort, destination, destinationPort].join(' ');
+}
+
+/** A datagram is the same before it is cut into fragments and after: those have an offset more. */
+function keyOf(event: PacketEvent): string {
+	const { tcp, icmp, fragment, family, ipId } = event;
+	const own = tcp ? Object.values(tcp) : icmp ? Object.values(icmp) : [];
+	const identification = fragment !== null || family === 4 ? ipId : null;
+	return [flowOf(event), fragment, identification, ...own].join(' ');
+}
+
+/** By its skb, or its buffer where the skb was cloned; by its words alone where both were made anew on the way. */
+function samePacket(alike: readonly Packet[], event: PacketEvent): Packet | undefined {
+	const candidates = alike.filter((packet) => mayGoOn(packet, event));
+	return candidates.findLast(({ events }) => events.some((one) => isSameBuffer(one, event))) ?? candidates.at(-1);
+}
+
+/** An ended packet has only afterthoughts of the same skb; one that is sent again by the same device is a new one. */
+function mayGoOn({ events, ended }: Packet, event: PacketEvent): boolean {
+	if (ended) return isEnd(event) && events.some((one) => isSameBuffer(one, event));
+	return (
+		event.kind !== 'xmit' ||
+		!events.some(({ kind, netns, device }) => kind === 'xmit' && netns === event.netns && device === event.device)
+	);
+}
+
+function isSameBuffer(a: PacketEvent, b: PacketEvent): boolean {
+	return a.skb === b.skb || a.head === b.head;
+}
+
+function isEnd({ kind }: PacketEvent): boolean {
+	return kind === 'drop' || kind.endsWith(' deliver');
+}
+
+/** Where the bytes of a packet went that neither arrived nor were dropped as that packet. */
+export function whereBytesWent(packet: Packet, all: readonly Packet[]): 'segmented' | 'merged' | null {
+	const last = packet.events.at(-1)!;
+	const others = all.filter((other) => other !== packet && isSameConversation(other.events[0]!, last));
+	const later = others.filter(({ events }) => events.at(-1)!.time >= last.time).map(({ events }) => events[0]!);
+	if (last.fragment !== null) return later.some(({ fragment }) => fragment === null) ? 'merged' : null;
+	if (later.some(({ fragment }) => fragment !== null)) return 'segmented';
+	if (!last.tcp || !last.payload) return null;
+	if (isCovered(rangeOf(last), later.map(rangeOf))) return 'segmented';
+	const larger = later.map(rangeOf).filter(({ length }) => length > last.payload);
+	return larger.some((range) => isCovered(rangeOf(last), [range])) ? 'merged' : null;
+}
+
+/** Fragments but the first have no ports. */
+function isSameConversation(a: PacketEvent, b: PacketEvent): boolean {
+	return a.source === b.source && a.destination === b.destination && a.protocol === b.protocol;
+}
+
+/** Bytes of a TCP stream. Sequence numbers wrap at 2³². */
+interface Range {
+	start: number;
+	length: number;
+	ports: string;
+}
+
+function rangeOf(event: PacketEvent): Range {
+	return { start: event.tcp?.sequence ?? 0, length: event.payload, ports: flowOf(event) };
+}
+
+function isCovered({ start, length, ports }: Range, by: readonly Range[]): boolean {
+	const pieces = by
+		.filter((range) => range.ports === ports && range.length > 0)
+		.map((range) => ({ from: (range.start - start) | 0, to: ((range.start - start) | 0) + range.length }))
+		.sort((a, b) => a.from - b.from);
+	let reached = 0;
+	for (const { from, to } of pieces) if (from <= reached) reached = Math.max(reached, to);
+	return reached >= length;
+}
