@@ -177,12 +177,10 @@ describe('toTraverse', () => {
 	});
 
 	test('finds a function that is no hop', () => {
-		const noted = new Trace([packet(redirected.hops, { events: [event('ip6_finish_output2')] })], SYMBOLS);
-		expect(noted).toTraverse('ip6_finish_output2');
-		expect(trace).not.toTraverse('ip6_finish_output2');
-		expect(() => expect(noted.out).not.toTraverse('ip6_finish_output2')).toThrow(
-			'a packet went through `ip6_finish_output2`',
-		);
+		const noted = new Trace([packet(redirected.hops, { events: [event('ip6_output')] })], SYMBOLS);
+		expect(noted).toTraverse('ip6_output');
+		expect(trace).not.toTraverse('ip6_output');
+		expect(() => expect(noted.out).not.toTraverse('ip6_output')).toThrow('a packet went through `ip6_output`');
 	});
 
 	test('shows the way of the packet that makes the claim false', () => {
@@ -194,19 +192,43 @@ describe('toTraverse', () => {
 		expect(() => expect(trace).toTraverse('ip6_forward')).toThrow('a packet did not go through `ip6_forward`');
 	});
 
+	test('does not deny a hop of a kind that nothing watched', () => {
+		expect(trace).not.toTraverse('host:web egress');
+		expect(trace).not.toTraverse('drop NO_SOCKET');
+		expect(() => expect(trace).not.toTraverse('host netfilter forward')).toThrow(
+			'nothing watched `host netfilter forward`',
+		);
+		expect(() => expect(trace).not.toTraverse('host ip6 foward')).toThrow('nothing watched `host ip6 foward`');
+	});
+
 	test('does not deny what nothing watched, and suggests what was meant', () => {
 		expect(() => expect(trace).not.toTraverse('ip6_forwrad')).toThrowErrorMatchingInlineSnapshot(
 			`[Error: nothing watched \`ip6_forwrad\`: did you mean \`ip6_forward\`?]`,
 		);
 		expect(() => expect(trace.out).not.toTraverse('ip6_forwrad')).toThrow('nothing watched `ip6_forwrad`');
 		expect(() => expect(trace).not.toTraverse('nf_hook_slow')).toThrow(
-			'nothing watched `nf_hook_slow`; watched were netkit_xmit, ip6_forward, dev_hard_start_xmit, ip6_finish_output2',
+			'nothing watched `nf_hook_slow`; watched were net_dev_start_xmit, netif_receive_skb, kfree_skb, bpf_prog, enqueue_to_backlog, ip6_forward, ip6_output, __udp_enqueue_schedule_skb',
 		);
 	});
 });
 
 describe('toTakeHops', () => {
-	test('counts hops by the last word of their names', () => {
+	test('counts hops by what happened, whether netfilter was asked on the way or not', () => {
+		const asked = new Trace([packet([...forwarded.hops, hop('host netfilter forward')])], [...SYMBOLS, 'nf_hook_slow']);
+		expect(asked).toTakeHops({ forward: 1, netfilter: 1, 'ip6 forward': 1, 'host backlog': 1, 'web backlog': 0 });
+		const closed = new Trace([packet([hop('peer:eth0 receive'), hop('drop NO_SOCKET')])], SYMBOLS);
+		expect(closed).toTakeHops({ drop: 1, deliver: 0 });
+	});
+
+	test('counts no hops of a kind that nothing watched', () => {
+		expect(() => expect(trace).toTakeHops({ netfilter: 0 })).toThrowErrorMatchingInlineSnapshot(
+			`[Error: nothing watched \`netfilter\`; the hops that were watched are ingress, egress, xmit, receive, drop, backlog, ip6 forward, udp deliver]`,
+		);
+		expect(() => expect(trace).not.toTakeHops({ backlogs: 1 })).toThrow('nothing watched `backlogs`');
+		expect(() => expect(trace).toTakeHops({ 'host:eth0 qdisc': 0 })).toThrow('nothing watched `host:eth0 qdisc`');
+	});
+
+	test('shows how many there were', () => {
 		expect(trace).toTakeHops({ forward: 0, xmit: 2 });
 		expect(slow).not.toTakeHops({ forward: 0 });
 		expect(() => expect(slow).toTakeHops({ forward: 0, xmit: 2 })).toThrowErrorMatchingInlineSnapshot(`
@@ -227,7 +249,7 @@ test('a hop that no packet took is answered with those that were', () => {
 });
 
 test('a trace is written down without its events', () => {
-	const noted = new Trace([packet(redirected.hops, { events: [event('ip6_finish_output2')] })], SYMBOLS);
+	const noted = new Trace([packet(redirected.hops, { events: [event('ip6_output')] })], SYMBOLS);
 	const { events: _, ...rest } = redirected;
 	expect(JSON.parse(JSON.stringify(noted))).toEqual({ packets: [rest] });
 });
