@@ -9,6 +9,7 @@ import type { PoolClient, PoolVm } from '../../kernels/client.ts';
 import { PathproofError } from '../../kernels/errors.ts';
 import type { Remote } from '../../kernels/vm.ts';
 import { buildProgram } from './build.ts';
+import { writeEvidence } from './evidence.ts';
 import type { Forks } from './forks.ts';
 import { payload } from './guest-vm.ts';
 import { Node } from './nodes.ts';
@@ -17,14 +18,7 @@ import { decodeEvents } from './trace/events.ts';
 import { packetPaths } from './trace/hops.ts';
 import { Trace } from './trace/trace.ts';
 import type { PacketFilter } from './trace/types.ts';
-import {
-	DEVICES,
-	type Device,
-	FORWARDS,
-	type LabOptions,
-	type LabState,
-	type Wire,
-} from './types.ts';
+import { DEVICES, type Device, FORWARDS, type LabOptions, type LabState, type Wire } from './types.ts';
 
 const GUEST = {
 	lab: 'vmtests/support/guest/lab.ts',
@@ -58,6 +52,8 @@ export class Lab {
 	readonly web: Node;
 	readonly host: Node;
 	readonly peer: Node;
+	/** all that were made so far */
+	readonly traces: Trace[] = [];
 	#lab: GuestLab;
 	#tracer: GuestTracer;
 
@@ -80,13 +76,25 @@ export class Lab {
 		try {
 			await act();
 		} catch (error) {
-			await this.#tracer.stopTrace();
+			// Where the packets of what failed went is evidence; that it cannot be had, as of a guest that is lost, is said by `error`.
+			await this.#stopTrace().catch(() => {});
 			throw error;
 		}
-		const exact = this.vm.profile === 'exact';
+		return await this.#stopTrace();
+	};
+
+	async #stopTrace(): Promise<Trace> {
 		const { records, names, lostEvents, symbols, untraced } = await this.#tracer.stopTrace();
 		const events = decodeEvents(Buffer.from(records), names);
-		return new Trace(packetPaths(events, lostEvents, { exact }), symbols, untraced);
+		const exact = this.vm.profile === 'exact';
+		const trace = new Trace(packetPaths(events, lostEvents, { exact }), symbols, untraced);
+		this.traces.push(trace);
+		return trace;
+	}
+
+	/** Writes all that is known of this lab's traces into a folder, as a test that fails leaves it: see evidence.ts. */
+	readonly evidence = async (dir: string): Promise<void> => {
+		await writeEvidence(dir, { vm: this.vm, state: this.state, traces: this.traces, reproduce: null });
 	};
 
 	/** Takes a program from all its devices: what does not need it goes on without. */
@@ -110,7 +118,7 @@ export class Lab {
 }
 
 export interface LabMaker {
-	forks: Pick<Forks, 'take'>;
+	forks: Pick<Forks, 'take'> & Partial<Pick<Forks, 'watch'>>;
 	pool: PoolClient;
 	kernel: ProvidedKernel;
 }
@@ -132,6 +140,7 @@ export function openLab({ forks, pool, kernel }: LabMaker): (request?: LabReques
 			},
 		});
 		const forked = new Lab(await forks.take({ kernel: kernel.request, lab }), state);
+		forks.watch?.(forked);
 		await request.setup?.(forked);
 		return forked;
 	};
