@@ -109,7 +109,8 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 16 << 20);
+	/* whoever loads this decides */
+	__uint(max_entries, 4096);
 } events SEC(".maps");
 
 /*

@@ -84,7 +84,16 @@ function deviceLink(fd: number, id: number): DeviceLink[] {
 }
 
 /** Offsets in struct bpf_prog_info, whose fields only ever grow in number. */
-const INFO = { type: 0, name: 64, btf: 128, funcInfoSize: 132, funcInfo: 136, funcInfoCount: 144, misses: 208, end: 232 } as const;
+const INFO = {
+	type: 0,
+	name: 64,
+	btf: 128,
+	funcInfoSize: 132,
+	funcInfo: 136,
+	funcInfoCount: 144,
+	misses: 208,
+	end: 232,
+} as const;
 
 function programInfo(fd: number, id: number): ProgramInfo | null {
 	const info = objectInfo(fd, Buffer.alloc(INFO.end));

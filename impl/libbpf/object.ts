@@ -65,7 +65,10 @@ export class BpfObject implements Disposable {
 
 	/** Before loading: of a ring buffer its bytes, a power of two and whole pages. */
 	resizeMap(name: string, maxEntries: number): this {
-		check(native.bpf_map__set_max_entries(this.#mapPointer(name), maxEntries), `${this.name}: ${maxEntries} in ${name}`);
+		check(
+			native.bpf_map__set_max_entries(this.#mapPointer(name), maxEntries),
+			`${this.name}: ${maxEntries} in ${name}`,
+		);
 		return this;
 	}
 

@@ -75,9 +75,10 @@ function traceTogether(programs: ProgramInfo[], maps: readonly BpfMap[]): void {
 	}
 }
 
-/** Those that run unseen. */
+/** Those that run unseen: because they cannot be traced, or came after the trace had begun. */
 export function untracedPrograms(): UntracedProgram[] {
-	return [...untraced.values()];
+	const late = packetPrograms().filter(({ id }) => !known.has(id));
+	return [...untraced.values(), ...late.map(({ name }) => ({ name, why: 'it was loaded while the trace ran' }))];
 }
 
 export function watchingPrograms(): readonly number[] {

@@ -11,7 +11,7 @@ import { BpfObject } from '../../../impl/libbpf/object.ts';
 import { RingBuffer } from '../../../impl/libbpf/ring.ts';
 import { netnsNames } from '../../../impl/netns.ts';
 import { bpfObjectPath } from '../../../impl/objects.ts';
-import { EVENT_SIZE, type EventNames, OFFSET, placeKey, placeOf } from '../trace/events.ts';
+import { type EventNames, OFFSET, placeKey, placeOf, recordsOf } from '../trace/events.ts';
 import { HOOKS, type Hook } from '../trace/hooks.ts';
 import type { PacketFilter, UntracedProgram } from '../trace/types.ts';
 import { type DropNames, dropNames } from './drops.ts';
@@ -19,7 +19,7 @@ import { explained } from './explain.ts';
 import { programRuns, tracePrograms, untracedPrograms, watchingPrograms } from './programs.ts';
 
 export interface RawTrace {
-	/** struct event, one behind the other */
+	/** as trace/events.ts reads them */
 	records: Uint8Array;
 	names: EventNames;
 	/** events that the ring buffer could not take, or that a hook missed because it, or another on its CPU, was running already */
@@ -35,9 +35,10 @@ interface Tracer {
 	maps: BpfMap[];
 	settings: BpfMap;
 	ring: RingBuffer;
-	records: Records;
-	/** file descriptors of what is loaded */
-	programs: number[];
+	/** as they came out of the ring */
+	chunks: Buffer[];
+	/** what is loaded: the kernel counts what it missed */
+	programs: { symbol: string; fd: number }[];
 	symbols: string[];
 	drops: DropNames;
 	/** null where no trace is running */
@@ -54,8 +55,8 @@ const CONTEXT = ['softirq_entry', 'softirq_exit'] as const;
 /** struct settings { __u64 lost; __u16 port; __u8 enabled, family, protocol; } */
 const SETTINGS_SIZE = 16;
 const PROTOCOL_NUMBERS = { icmp: 1, tcp: 6, udp: 17 } as const;
-/** Room for some 65,000 events. */
-const RING_BYTES = 16 * 2 ** 20;
+/** Room for some 130,000 events. */
+const RING_BYTES = 32 * 2 ** 20;
 /** How often a running trace empties the ring. */
 const DRAIN_MS = 20;
 /** A packet that is still in a softirq when the stimulus has ended. */
@@ -78,13 +79,22 @@ export function startTrace(filter: PacketFilter = {}): Promise<void> {
 
 function start(filter: PacketFilter): void {
 	attachTracer();
-	const { settings, ring, records, running } = tracer!;
+	const { settings, ring, chunks, running } = tracer!;
 	if (running)
 		throw new DatapathError('a trace is running', { hint: 'stopTrace() first: there is one tracer for a guest' });
 	ring.consume();
-	records.take();
+	chunks.length = 0;
 	settings.update(u32(0), settingsOf(filter, true));
 	tracer!.running = { draining: setInterval(() => ring.consume(), DRAIN_MS), missedBefore: missed() };
+}
+
+/** What was seen since the trace started, or since the last call; the trace goes on. */
+export function readTrace(): Promise<RawTrace> {
+	return explained(() => {
+		const running = theRunning();
+		tracer!.ring.consume();
+		return taken(running.missedBefore);
+	});
 }
 
 /** Waits until the last packet has come to rest, and answers what was seen. */
@@ -93,31 +103,41 @@ export function stopTrace(): Promise<RawTrace> {
 }
 
 async function stop(): Promise<RawTrace> {
-	if (!tracer?.running) throw new DatapathError('no trace is running', { hint: 'startTrace({ protocol: "udp" })' });
-	const { settings, ring, records, running } = tracer;
-	for (let tries = 0, before = -1; tries < QUIET_TRIES && records.length !== before; tries++) {
-		before = records.length;
+	const { draining, missedBefore } = theRunning();
+	const { settings, ring, chunks } = tracer!;
+	for (let tries = 0, before = -1; tries < QUIET_TRIES && chunks.length !== before; tries++) {
+		before = chunks.length;
 		await sleep(QUIET_MS);
 		ring.consume();
 	}
-	clearInterval(running.draining);
-	tracer.running = null;
-	const unwritten = Number(settings.lookup(u32(0))!.readBigUInt64LE(0));
-	const lostEvents = unwritten + missed() - running.missedBefore;
+	clearInterval(draining);
+	tracer!.running = null;
+	const seen = taken(missedBefore);
 	settings.update(u32(0), settingsOf({}, false));
-	ring.consume();
-	const taken = records.take();
+	return seen;
+}
+
+function theRunning(): NonNullable<Tracer['running']> {
+	if (tracer?.running) return tracer.running;
+	throw new DatapathError('no trace is running', { hint: 'startTrace({ protocol: "udp" })' });
+}
+
+function taken(missedBefore: number): RawTrace {
+	const { settings, chunks, symbols } = tracer!;
+	const records = Buffer.concat(chunks.splice(0));
+	const unwritten = Number(settings.lookup(u32(0))!.readBigUInt64LE(0));
 	return {
-		records: taken,
-		names: namesOf(taken),
-		lostEvents,
-		symbols: tracer.symbols,
+		records,
+		names: namesOf(records),
+		lostEvents: unwritten + missed() - missedBefore,
+		symbols,
 		untraced: untracedPrograms(),
 	};
 }
 
 function missed(): number {
-	return [...tracer!.programs, ...watchingPrograms()].reduce((sum, program) => sum + missedRuns(program), 0);
+	const programs = [...tracer!.programs.map(({ fd }) => fd), ...watchingPrograms()];
+	return programs.reduce((sum, program) => sum + missedRuns(program), 0);
 }
 
 /** What the numbers in these records mean: asked now, while the programs are where they were. */
@@ -128,16 +148,16 @@ function namesOf(records: Buffer): EventNames {
 	const reasons = new Map<number, string>();
 	const functions = new Map<bigint, string>();
 	const programs = new Map<string, EventNames['programs'][number]>();
-	for (let at = 0; at < records.length; at += EVENT_SIZE) {
-		const { kind } = HOOKS[records[at + OFFSET.hook]!]!;
+	for (const record of recordsOf(records)) {
+		const { kind } = HOOKS[record[OFFSET.hook]!]!;
 		if (kind === 'drop') {
-			const reason = records.readUInt32LE(at + OFFSET.reason);
-			const location = records.readBigUInt64LE(at + OFFSET.location);
+			const reason = record.readUInt32LE(OFFSET.reason);
+			const location = record.readBigUInt64LE(OFFSET.location);
 			const name = drops.reasons.get(reason);
 			if (name) reasons.set(reason, name);
 			if (drops.functionAt && !functions.has(location)) functions.set(location, drops.functionAt(location));
 		} else if (kind === 'program') {
-			const place = placeOf(records.subarray(at, at + EVENT_SIZE));
+			const place = placeOf(record);
 			const key = placeKey(place);
 			if (!programs.has(key)) programs.set(key, { ...place, ...run(place, netns.get(place.netns)) });
 		}
@@ -148,29 +168,6 @@ function namesOf(records: Buffer): EventNames {
 		functions: [...functions],
 		programs: [...programs.values()],
 	};
-}
-
-/** Records one behind the other, in one buffer that grows. */
-class Records {
-	#bytes = Buffer.alloc(1024 * EVENT_SIZE);
-	length = 0;
-
-	add(record: Uint8Array): void {
-		if (this.length + record.length > this.#bytes.length) {
-			const larger = Buffer.alloc(this.#bytes.length * 2);
-			this.#bytes.copy(larger, 0, 0, this.length);
-			this.#bytes = larger;
-		}
-		this.#bytes.set(record, this.length);
-		this.length += record.length;
-	}
-
-	/** All of them, and none is left. */
-	take(): Buffer {
-		const taken = Buffer.from(this.#bytes.subarray(0, this.length));
-		this.length = 0;
-		return taken;
-	}
 }
 
 function settingsOf({ protocol, family, port }: PacketFilter, enabled: boolean): Buffer {
@@ -188,14 +185,16 @@ function load(ringBytes: number): Tracer {
 	const events = object.map('events');
 	for (const tracepoint of CONTEXT) attachRawTracepoint(object.programFd(`on_${tracepoint}`), tracepoint);
 	const watched = HOOKS.filter((hook) => attachHook(object, hook, byKprobe));
-	const records = new Records();
-	const ring = new RingBuffer(events, ringBytes, (record) => records.add(record));
+	const chunks: Buffer[] = [];
+	const ring = new RingBuffer(events, ringBytes, (records) => chunks.push(Buffer.from(records)));
 	return {
 		maps: [settings, events, object.map('softirq')],
 		settings,
 		ring,
-		records,
-		programs: watched.flatMap(({ symbol, way }) => (way === 'fexit' ? [] : object.programFd(programName(symbol, way, byKprobe)))),
+		chunks,
+		programs: watched.flatMap(({ symbol, way }) =>
+			way === 'fexit' ? [] : { symbol, fd: object.programFd(programName(symbol, way, byKprobe)) },
+		),
 		symbols: watched.map(({ symbol }) => symbol),
 		drops: dropNames(),
 		running: null,

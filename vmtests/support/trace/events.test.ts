@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { decodeEvents, EVENT_SIZE, type EventNames, OFFSET } from './events.ts';
+import { decodeEvents, EVENT_SIZE, type EventNames, OFFSET, RECORD_HEADER } from './events.ts';
 import { HOOKS } from './hooks.ts';
 
 const HEADER = readFileSync(new URL('../../../bpf/include/trace.h', import.meta.url), 'utf8');
@@ -30,10 +30,11 @@ const ADDRESSES = '20010db8000000020000000000000010 20010db800000001000000000000
 const UDP6 = `60000000 0010 11 40 ${ADDRESSES} 9c40 0035 0010 0000 0000000000000000`;
 const UDP4 = '45000024 12344000 4011 0000 c0000201 c0000202 9c40 0035 0010 0000 0000000000000000';
 
-/** An event as the kernel writes it, in the order of struct event. */
+/** An event as the kernel writes it, in the order of struct event, in a record of the ring. */
 function record(symbol: string, packet: string, change: (bytes: Buffer) => void = () => undefined): Buffer {
 	const captured = Buffer.from(packet.replaceAll(' ', ''), 'hex');
-	const bytes = Buffer.alloc(EVENT_SIZE);
+	const whole = Buffer.alloc(RECORD_HEADER + EVENT_SIZE);
+	const bytes = whole.subarray(RECORD_HEADER);
 	bytes.writeBigUInt64LE(1_000n, OFFSET.time);
 	bytes.writeBigUInt64LE(0xffff_8880_0123_4560n, OFFSET.skb);
 	bytes.writeUInt32LE(HOST, OFFSET.netns);
@@ -48,7 +49,7 @@ function record(symbol: string, packet: string, change: (bytes: Buffer) => void 
 	bytes.write('web', OFFSET.device);
 	captured.copy(bytes, OFFSET.bytes);
 	change(bytes);
-	return bytes;
+	return whole;
 }
 
 function decode(...args: Parameters<typeof record>) {

@@ -5,6 +5,8 @@ import type { PacketEvent, ProgramRun } from './types.ts';
 
 /** Bytes of a record, and of them those that the packet's own bytes take at its end. */
 export const EVENT_SIZE = 248;
+/** Of the ring buffer's, in front of each. */
+export const RECORD_HEADER = 8;
 const CAPTURE = { at: 136, size: 112 } as const;
 
 /** Where the fields are. */
@@ -68,7 +70,13 @@ export function placeOf(record: Buffer): Omit<ProgramPlace, keyof ProgramRun> {
 	};
 }
 
-/** `records` is one behind the other. What is no IP packet is left out. */
+/** Records as the ring buffer holds them, each behind 8 bytes that say its length. */
+export function* recordsOf(bytes: Buffer): Generator<Buffer> {
+	const stride = RECORD_HEADER + EVENT_SIZE;
+	for (let at = RECORD_HEADER; at < bytes.length; at += stride) yield bytes.subarray(at, at + EVENT_SIZE);
+}
+
+/** What is no IP packet is left out. */
 export function decodeEvents(records: Buffer, names: EventNames): PacketEvent[] {
 	const maps = {
 		netns: new Map(names.netns),
@@ -77,8 +85,8 @@ export function decodeEvents(records: Buffer, names: EventNames): PacketEvent[] 
 		programs: new Map(names.programs.map((place) => [placeKey(place), place])),
 	};
 	const events: PacketEvent[] = [];
-	for (let at = 0; at < records.length; at += EVENT_SIZE) {
-		const event = decodeEvent(records.subarray(at, at + EVENT_SIZE), maps);
+	for (const record of recordsOf(records)) {
+		const event = decodeEvent(record, maps);
 		if (event) events.push(event);
 	}
 	return events;

@@ -79,9 +79,19 @@ export const HOOKS: readonly Hook[] = [
 	{ symbol: 'ip_forward', kind: 'ip forward', way: 'function', why: 'its IPv4 twin' },
 	{ symbol: 'ip6_input', kind: 'note', way: 'function', why: 'the route says: here; a socket, or a drop, comes next' },
 	{ symbol: 'ip_local_deliver', kind: 'note', way: 'function', why: 'its IPv4 twin' },
-	{ symbol: 'ip6_output', kind: 'note', way: 'function', why: 'the stack sends it, its own or forwarded; redirect_neigh never comes here' },
+	{
+		symbol: 'ip6_output',
+		kind: 'note',
+		way: 'function',
+		why: 'the stack sends it, its own or forwarded; redirect_neigh never comes here',
+	},
 	{ symbol: 'ip_output', kind: 'note', way: 'function', why: 'its IPv4 twin' },
-	{ symbol: 'skb_scrub_packet', kind: 'note', way: 'function', why: 'where a change of netns takes mark, route and timestamp off a packet' },
+	{
+		symbol: 'skb_scrub_packet',
+		kind: 'note',
+		way: 'function',
+		why: 'where a change of netns takes mark, route and timestamp off a packet',
+	},
 	{
 		symbol: 'nf_hook_slow',
 		kind: 'netfilter',

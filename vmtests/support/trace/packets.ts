@@ -53,13 +53,18 @@ function samePacket(alike: readonly Packet[], event: PacketEvent): Packet | unde
 	return candidates.findLast(({ events }) => events.some((one) => isSameBuffer(one, event))) ?? candidates.at(-1);
 }
 
-/** An ended packet has only afterthoughts of the same skb; one that is sent again by the same device is a new one. */
+/**
+ * An ended packet has only afterthoughts of the same skb. One that comes to a place again is another packet, unless it is the very
+ * skb that goes in a circle; what a device sends again is always another.
+ */
 function mayGoOn({ events, ended }: Packet, event: PacketEvent): boolean {
 	if (ended) return isEnd(event) && events.some((one) => isSameBuffer(one, event));
-	return (
-		event.kind !== 'xmit' ||
-		!events.some(({ kind, netns, device }) => kind === 'xmit' && netns === event.netns && device === event.device)
-	);
+	const again = events.some((one) => isSamePlace(one, event));
+	return !again || (event.kind !== 'xmit' && events.some(({ skb }) => skb === event.skb));
+}
+
+function isSamePlace(a: PacketEvent, b: PacketEvent): boolean {
+	return a.symbol === b.symbol && a.netns === b.netns && a.device === b.device && a.program?.name === b.program?.name;
 }
 
 function isSameBuffer(a: PacketEvent, b: PacketEvent): boolean {
