@@ -47,6 +47,11 @@ const COMMANDS: CommandRow[] = [
 		load: () => import('./vmtests/support/trace-command.ts'),
 	},
 	{
+		name: 'diff',
+		summary: 'two paths, from two kernels or two devices, side by side',
+		load: () => import('./vmtests/support/diff-command.ts'),
+	},
+	{
 		name: 'bench',
 		summary: 'how long a cold boot and a restored fork take',
 		load: () => import('./vmtests/support/bench-command.ts'),

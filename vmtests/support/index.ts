@@ -5,9 +5,9 @@ export { afterAll, afterEach, beforeAll, beforeEach, describe, expect } from 'vi
 export { PathproofError } from '../../kernels/errors.ts';
 export type { Accel, ExecOptions, ExecResult, GuestProcess, Profile, Remote, Vm } from '../../kernels/vm.ts';
 export { buildProgram } from './build.ts';
-export type { HopCounts, Packets, PathOptions } from './trace/matchers.ts';
-export { Path, path } from './trace/path.ts';
 export { test } from './test.ts';
+export type { FateCounts, HopCounts, Packets, PathOptions, SamePathOptions } from './trace/matchers.ts';
+export { Path, path } from './trace/path.ts';
 export { Trace } from './trace/trace.ts';
 export type { Fate, Hop, PacketEvent, PacketFilter, PacketPath, PacketTuple } from './trace/types.ts';
 export type { Device, Forward, LabOptions, Wire } from './types.ts';

@@ -96,6 +96,41 @@ export const liveDocument = z
 	})
 	.describe('pathproof trace --live --json');
 
+const diffSide = z.strictObject({
+	kernel,
+	device: z.enum(DEVICES).nullable().describe('null for a live trace, and so is forward'),
+	forward: z.enum(FORWARDS).nullable(),
+});
+const diffHop = hopDocument.pick({ hop: true, attach: true, program: true, verdict: true });
+
+export const diffDocument = z
+	.strictObject({
+		schema: version,
+		same: z
+			.boolean()
+			.describe('both took the same ways: by hop, program and verdict, whatever the program is attached by'),
+		a: diffSide,
+		b: diffSide,
+		ways: z
+			.array(
+				z.strictObject({
+					direction: packetDocument.shape.direction,
+					same: z.boolean(),
+					rows: z
+						.array(
+							z.strictObject({
+								a: diffHop.nullable(),
+								b: diffHop.nullable(),
+								same: z.boolean().describe('false for the first time: here is where they part'),
+							}),
+						)
+						.describe('null where that side takes no hop'),
+				}),
+			)
+			.describe('each way of one beside the most alike of the other, however many packets took it'),
+	})
+	.describe('pathproof diff --json');
+
 const lab = { device: z.enum(DEVICES), forward: z.enum(FORWARDS) };
 
 export const tourDocument = traceDocument
@@ -175,6 +210,7 @@ const doctorDocument = z.strictObject({
 export const DOCUMENTS = {
 	trace: traceDocument,
 	live: liveDocument,
+	diff: diffDocument,
 	tour: tourDocument,
 	boot: bootDocument,
 	doctor: doctorDocument,
@@ -182,6 +218,7 @@ export const DOCUMENTS = {
 
 export type TraceDocument = z.infer<typeof traceDocument>;
 export type LiveDocument = z.infer<typeof liveDocument>;
+export type DiffDocument = z.infer<typeof diffDocument>;
 export type PacketDocument = z.infer<typeof packetDocument>;
 export type TourDocument = z.infer<typeof tourDocument>;
 export type BootDocument = z.infer<typeof bootDocument>;

@@ -5,7 +5,7 @@ import { LAB_DEVICES, LAB_FORWARDS, type LabWords } from './lab-words.ts';
 import type { Trace } from './trace/trace.ts';
 
 /** What can be sent from the container to the peer, and how. */
-const STIMULI: Record<string, { send(lab: Lab): Promise<Trace>; what: string }> = {
+export const STIMULI: Record<string, { send(lab: Lab): Promise<Trace>; what: string }> = {
 	ping: { send: ({ web, peer }) => web.ping(peer), what: 'an ICMPv6 echo request and its reply' },
 	udp: { send: ({ web, peer }) => web.udp(peer, 53), what: 'one datagram to port 53' },
 	'udp-closed': { send: ({ web, peer }) => web.udp(peer, 53, { listen: false }), what: 'one that nobody listens for' },

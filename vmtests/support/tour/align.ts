@@ -1,4 +1,5 @@
 /** Two ways of the same packet side by side: where they agree, and what only one of them took. */
+import { commonFrom } from '../trace/compare.ts';
 import type { Hop } from '../trace/types.ts';
 
 /** A hop and its number on its own way, from 1. */
@@ -17,7 +18,7 @@ export interface Pair {
 
 /** Longest common subsequence of the hops' names. What only one took stands beside what only the other took in the same netns. */
 export function align(left: readonly Hop[], right: readonly Hop[]): Pair[] {
-	const common = lengths(left, right);
+	const common = commonFrom(left, right, (mine, other) => mine.hop === other.hop);
 	const pairs: Pair[] = [];
 	let alone: { left: Taken[]; right: Taken[] } = { left: [], right: [] };
 	const flush = () => {
@@ -52,18 +53,6 @@ export function bypassed(left: readonly Hop[], right: readonly Hop[]): Hop[] {
 function take(hops: readonly Hop[], at: number): Taken | null {
 	const hop = hops[at];
 	return hop ? { hop, number: at + 1 } : null;
-}
-
-/** `[i][j]`: how many hops the two ways have in common from there on. */
-function lengths(left: readonly Hop[], right: readonly Hop[]): number[][] {
-	const table = Array.from({ length: left.length + 1 }, () => new Array<number>(right.length + 1).fill(0));
-	for (let i = left.length - 1; i >= 0; i--) {
-		for (let j = right.length - 1; j >= 0; j--) {
-			table[i]![j] =
-				left[i]!.hop === right[j]!.hop ? table[i + 1]![j + 1]! + 1 : Math.max(table[i + 1]![j]!, table[i]![j + 1]!);
-		}
-	}
-	return table;
 }
 
 function beside(left: Taken[], right: Taken[]): Pair[] {

@@ -2,16 +2,16 @@
 import { formatStep, type PathStep, type Step, stepMatches } from './path.ts';
 
 /** One line of the picture; null where that side has no hop there. */
-export interface Row {
-	left: PathStep | null;
+export interface Row<L = PathStep> {
+	left: L | null;
 	right: Step | null;
 	same: boolean;
 }
 
-export interface Comparison {
+export interface Comparison<L = PathStep> {
 	/** in all rows */
 	same: boolean;
-	rows: Row[];
+	rows: Row<L>[];
 }
 
 /** What was expected beside what was taken, from the first hop on; `…` takes as few hops as will do. */
@@ -22,15 +22,15 @@ export function comparePath(steps: readonly PathStep[], hops: readonly Step[]): 
 }
 
 /** Two ways that were taken. How a program is attached is its kernel's affair: clsact here, tcx there. */
-export function compareWays(left: readonly Step[], right: readonly Step[]): Comparison {
+export function compareWays(left: readonly Step[], right: readonly Step[]): Comparison<Step> {
 	return comparisonOf(align(left, right, sameHop));
 }
 
-function sameHop(a: PathStep, b: Step): boolean {
-	return a !== 'any' && a.hop === b.hop && a.program === b.program && a.verdict === b.verdict;
+function sameHop(a: Step, b: Step): boolean {
+	return a.hop === b.hop && a.program === b.program && a.verdict === b.verdict;
 }
 
-function comparisonOf(rows: Row[]): Comparison {
+function comparisonOf<L>(rows: Row<L>[]): Comparison<L> {
 	return { same: rows.every(({ same }) => same), rows };
 }
 
@@ -76,36 +76,45 @@ function rowsUntil(steps: readonly PathStep[], hops: readonly Step[], gaps: read
 }
 
 /** Longest common subsequence; in between, what only the left has stands beside what only the right has. */
-function align(left: readonly PathStep[], right: readonly Step[], same: (a: PathStep, b: Step) => boolean): Row[] {
+function align<L>(left: readonly L[], right: readonly Step[], same: (a: L, b: Step) => boolean): Row<L>[] {
 	const common = commonFrom(left, right, same);
-	const rows: Row[] = [];
+	const rows: Row<L>[] = [];
+	let alone: { left: L[]; right: Step[] } = { left: [], right: [] };
+	const flush = () => {
+		for (let at = 0; at < Math.max(alone.left.length, alone.right.length); at++)
+			rows.push({ left: alone.left[at] ?? null, right: alone.right[at] ?? null, same: false });
+		alone = { left: [], right: [] };
+	};
 	let [i, j] = [0, 0];
 	while (i < left.length || j < right.length) {
-		const [fromLeft, fromRight] = [i, j];
-		while (i < left.length || j < right.length) {
-			if (i < left.length && j < right.length && same(left[i]!, right[j]!)) break;
-			if (i < left.length && (j >= right.length || common[i + 1]![j]! >= common[i]![j + 1]!)) i++;
-			else j++;
+		const [mine, other] = [left[i], right[j]];
+		if (mine !== undefined && other !== undefined && same(mine, other)) {
+			flush();
+			rows.push({ left: mine, right: other, same: true });
+			i++;
+			j++;
+		} else if (mine !== undefined && (other === undefined || common[i + 1]![j]! >= common[i]![j + 1]!)) {
+			alone.left.push(mine);
+			i++;
+		} else {
+			alone.right.push(other!);
+			j++;
 		}
-		for (let k = 0; k < Math.max(i - fromLeft, j - fromRight); k++)
-			rows.push({
-				left: fromLeft + k < i ? left[fromLeft + k]! : null,
-				right: fromRight + k < j ? right[fromRight + k]! : null,
-				same: false,
-			});
-		if (i < left.length && j < right.length) rows.push({ left: left[i++]!, right: right[j++]!, same: true });
 	}
+	flush();
 	return rows;
 }
 
-/** `[i][j]`: how many are common from there on. */
-function commonFrom<L, R>(left: readonly L[], right: readonly R[], same: (a: L, b: R) => boolean): number[][] {
+/** `[i][j]`: how many hops two ways have in common from there on. */
+export function commonFrom<L, R>(left: readonly L[], right: readonly R[], same: (a: L, b: R) => boolean): number[][] {
 	const table = Array.from({ length: left.length + 1 }, () => new Array<number>(right.length + 1).fill(0));
-	for (let i = left.length - 1; i >= 0; i--)
-		for (let j = right.length - 1; j >= 0; j--)
+	for (let i = left.length - 1; i >= 0; i--) {
+		for (let j = right.length - 1; j >= 0; j--) {
 			table[i]![j] = same(left[i]!, right[j]!)
 				? table[i + 1]![j + 1]! + 1
 				: Math.max(table[i + 1]![j]!, table[i]![j + 1]!);
+		}
+	}
 	return table;
 }
 

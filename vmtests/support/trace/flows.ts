@@ -10,7 +10,7 @@ export interface TakenWay {
 }
 
 /** A way of one flow beside the most alike of the other's. */
-export interface WayPair extends Comparison {
+export interface WayPair extends Comparison<Step> {
 	direction: PacketPath['direction'];
 }
 
@@ -34,12 +34,12 @@ function distinct(ways: readonly TakenWay[]): (readonly Step[])[] {
 }
 
 /** Equal ways first, then the most alike; what remains has nothing beside it. */
-function pairUp(left: readonly (readonly Step[])[], right: readonly (readonly Step[])[]): Comparison[] {
+function pairUp(left: readonly (readonly Step[])[], right: readonly (readonly Step[])[]): Comparison<Step>[] {
 	const candidates = left
 		.flatMap((one) => right.map((other) => ({ one, other, comparison: compareWays(one, other) })))
 		.sort((a, b) => alikeness(b.comparison) - alikeness(a.comparison));
 	const paired = new Set<readonly Step[]>();
-	const pairs: Comparison[] = [];
+	const pairs: Comparison<Step>[] = [];
 	for (const { one, other, comparison } of candidates) {
 		if (paired.has(one) || paired.has(other)) continue;
 		paired.add(one).add(other);
@@ -53,6 +53,6 @@ function pairUp(left: readonly (readonly Step[])[], right: readonly (readonly St
 }
 
 /** The share of hops that are the same, 1 where all are. */
-function alikeness({ rows, same }: Comparison): number {
+function alikeness({ rows, same }: Comparison<Step>): number {
 	return same ? 1 : rows.filter((row) => row.same).length / rows.length;
 }
