@@ -39,12 +39,12 @@ export function flowOf({ protocol, source, destination, sourcePort, destinationP
 	return [protocol, source, sourcePort, destination, destinationPort].join(' ');
 }
 
-/** A datagram is the same before it is cut into fragments and after: those have an offset more. */
+/** A datagram is the same before it is cut into fragments and after: those have an offset more. A segment is told from its first piece by its size. */
 function keyOf(event: PacketEvent): string {
-	const { tcp, icmp, fragment, family, ipId } = event;
+	const { tcp, icmp, fragment, family, ipId, payload } = event;
 	const own = tcp ? Object.values(tcp) : icmp ? Object.values(icmp) : [];
 	const identification = fragment !== null || family === 4 ? ipId : null;
-	return [flowOf(event), fragment, identification, ...own].join(' ');
+	return [flowOf(event), fragment, identification, payload, ...own].join(' ');
 }
 
 /** By its skb, or its buffer where the skb was cloned; by its words alone where both were made anew on the way. */
@@ -75,17 +75,22 @@ function isEnd({ kind }: PacketEvent): boolean {
 	return kind === 'drop' || kind.endsWith(' deliver');
 }
 
-/** Where the bytes of a packet went that neither arrived nor were dropped as that packet. */
+/**
+ * Where the bytes of a packet went that neither arrived nor were dropped as that packet: on in smaller ones that begin where it was
+ * last seen, or in a larger one. One of its own size is the same bytes sent again, and explains nothing.
+ */
 export function whereBytesWent(packet: Packet, all: readonly Packet[]): 'segmented' | 'merged' | null {
 	const last = packet.events.at(-1)!;
 	const others = all.filter((other) => other !== packet && isSameConversation(other.events[0]!, last));
 	const later = others.filter(({ events }) => events.at(-1)!.time >= last.time).map(({ events }) => events[0]!);
+	const here = later.filter(({ netns }) => netns === last.netns);
 	if (last.fragment !== null) return later.some(({ fragment }) => fragment === null) ? 'merged' : null;
-	if (later.some(({ fragment }) => fragment !== null)) return 'segmented';
+	if (here.some(({ fragment }) => fragment !== null)) return 'segmented';
 	if (!last.tcp || !last.payload) return null;
-	if (isCovered(rangeOf(last), later.map(rangeOf))) return 'segmented';
-	const larger = later.map(rangeOf).filter(({ length }) => length > last.payload);
-	return larger.some((range) => isCovered(rangeOf(last), [range])) ? 'merged' : null;
+	const smaller = here.filter(({ payload }) => payload < last.payload);
+	if (isCovered(rangeOf(last), smaller.map(rangeOf))) return 'segmented';
+	const larger = later.filter(({ payload }) => payload > last.payload);
+	return larger.some((event) => isCovered(rangeOf(last), [rangeOf(event)])) ? 'merged' : null;
 }
 
 /** Fragments but the first have no ports. */

@@ -1,0 +1,115 @@
+import { describe, expect, test } from 'vitest';
+import { packetPaths } from './hops.ts';
+import type { PacketEvent } from './types.ts';
+
+let clock = 0;
+
+/** A TCP segment from web to peer; each event is a microsecond after the one before. */
+function segment(kind: PacketEvent['kind'], place: string, sequence: number, payload: number, skb = '1'): PacketEvent {
+	const [netns, device = null] = place.split(':');
+	clock += 1000;
+	return {
+		time: clock,
+		cpu: 0,
+		kind,
+		symbol: kind,
+		skb,
+		head: skb,
+		netns: netns!,
+		device,
+		ifindex: 2,
+		length: payload + 60,
+		payload,
+		mark: 0,
+		socket: true,
+		softirq: false,
+		family: 6,
+		protocol: 'tcp',
+		source: '2001:db8::1',
+		destination: '2001:db8::2',
+		sourcePort: 40000,
+		destinationPort: 80,
+		fragment: null,
+		ipId: null,
+		tcp: { flags: 16, sequence: sequence >>> 0, acknowledged: 7 },
+		icmp: null,
+		nonce: null,
+		program: null,
+		hook: null,
+		reason: null,
+		function: null,
+		bytes: new Uint8Array(),
+	};
+}
+
+const way = (events: PacketEvent[]) =>
+	packetPaths(events, 0).map(({ hops, fate }) => `${hops.map(({ hop }) => hop).join(', ')}: ${fate}`);
+
+describe('a large segment', () => {
+	test('that a device cuts up has gone on in its pieces', () => {
+		expect(
+			way([
+				segment('xmit', 'web:eth0', 1000, 2800),
+				segment('receive', 'host:web', 1000, 2800),
+				segment('xmit', 'host:eth0', 1000, 1400, '2'),
+				segment('xmit', 'host:eth0', 2400, 1400, '3'),
+			]),
+		).toEqual(['web:eth0 xmit, host:web receive: segmented', 'host:eth0 xmit: unexplained', 'host:eth0 xmit: unexplained']);
+	});
+
+	test('is not explained by pieces that leave a gap', () => {
+		const [large] = way([
+			segment('receive', 'host:web', 1000, 2800),
+			segment('xmit', 'host:eth0', 1000, 1400, '2'),
+			segment('xmit', 'host:eth0', 2500, 1300, '3'),
+		]);
+		expect(large).toBe('host:web receive: unexplained');
+	});
+
+	test('wraps with the sequence numbers', () => {
+		const [large] = way([
+			segment('receive', 'host:web', 0xffff_fc00, 2800),
+			segment('xmit', 'host:eth0', 0xffff_fc00, 1400, '2'),
+			segment('xmit', 'host:eth0', 0xffff_fc00 + 1400, 1400, '3'),
+		]);
+		expect(large).toBe('host:web receive: segmented');
+	});
+});
+
+test('small segments that are made into one have gone on in it', () => {
+	expect(
+		way([
+			segment('receive', 'host:eth0', 1000, 1400, '2'),
+			segment('receive', 'host:eth0', 2400, 1400, '3'),
+			segment('xmit', 'host:web', 1000, 2800, '2'),
+		]),
+	).toEqual(['host:eth0 receive: merged', 'host:eth0 receive: merged', 'host:web xmit: unexplained']);
+});
+
+test('a segment that was lost is not explained by the same bytes sent again', () => {
+	expect(
+		way([
+			segment('xmit', 'web:eth0', 1000, 1400),
+			segment('xmit', 'web:eth0', 1000, 1400, '2'),
+			segment('tcp deliver', 'peer', 1000, 1400, '2'),
+		]),
+	).toEqual(['web:eth0 xmit: unexplained', 'web:eth0 xmit, peer tcp deliver: delivered']);
+});
+
+test('a packet that comes to a place again is another one, unless it goes in a circle', () => {
+	const circle = [segment('redirect', 'host:web', 1, 10), segment('redirect', 'host:web', 1, 10)];
+	expect(way(circle)).toEqual(['host:web ingress, host:web ingress: unexplained']);
+	const twice = [segment('redirect', 'host:web', 1, 10), segment('redirect', 'host:web', 1, 10, '2')];
+	expect(way(twice)).toHaveLength(2);
+});
+
+test('what waits where it was last seen is queued', () => {
+	expect(way([segment('xmit', 'web:eth0', 1, 10), segment('qdisc', 'host:eth0', 1, 10)])).toEqual([
+		'web:eth0 xmit, host:eth0 qdisc: queued',
+	]);
+});
+
+test('into a qdisc and out of it is one hop', () => {
+	const events = [segment('qdisc', 'host:eth0', 1, 10), segment('qdisc', 'host:eth0', 1, 10)];
+	expect(way([...events, segment('xmit', 'host:eth0', 1, 10)])).toEqual(['host:eth0 qdisc, host:eth0 xmit: unexplained']);
+});
