@@ -164,7 +164,9 @@ static __noinline void trace_neighbour(struct sk_buff *skb, struct neighbour *ne
 	SEC("kprobe/" #function)                                                                             \
 	int kprobe_##function(struct pt_regs *ctx)                                                           \
 	{                                                                                                    \
-		how(function, PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx), PT_REGS_PARM3(ctx));                   \
+		/* apart, since BPF_CORE_READ would look for the registers in the kernel's types */          \
+		__u64 args[] = {PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx), PT_REGS_PARM3(ctx)};                 \
+		how(function, args[0], args[1], args[2]);                                                    \
 		return 0;                                                                                    \
 	}
 
