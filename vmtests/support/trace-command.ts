@@ -1,7 +1,9 @@
-/** `pathproof trace`: one stimulus, and the path it took. */
+/** `pathproof trace`: what is sent, and the path that each packet took; in a lab, or on this host. */
 import { type Command, Option } from 'commander';
+import { PathproofError } from '../../kernels/errors.ts';
 import type { Lab } from './lab.ts';
 import { LAB_DEVICES, LAB_FORWARDS, type LabWords } from './lab-words.ts';
+import { FILTER_GRAMMAR } from './trace/filter.ts';
 import type { Trace } from './trace/trace.ts';
 
 /** What can be sent from the container to the peer, and how. */
@@ -12,20 +14,32 @@ export const STIMULI: Record<string, { send(lab: Lab): Promise<Trace>; what: str
 	curl: { send: ({ web, peer }) => web.curl(peer), what: 'one HTTP request over a connection of its own' },
 };
 
-interface Options extends Partial<LabWords> {
+export interface TraceOptions extends Partial<LabWords> {
 	kernel?: string;
 	stimulus: string;
+	filter?: string;
+	container?: string;
+	live?: boolean;
+	follow?: boolean;
+	whyDropped?: boolean;
+	raw?: boolean;
+	pcap?: string;
 	json?: boolean;
 }
 
 const DEVICE_HELP = "the container's device; veth without, netkit where the kernel has no modules";
+const STDOUT = '-';
 
 export function register(program: Command): void {
 	const stimuli = Object.entries(STIMULI).map(([name, { what }]) => `${name} (${what})`);
 	program
 		.command('trace')
 		.description(
-			'Send one stimulus from a container to a peer beyond its host, and show the path that each packet took.',
+			'Send something from a container to a peer beyond its host, and show the path that each packet took. With --live, show those of this host, on its own kernel.',
+		)
+		.argument(
+			'[command...]',
+			'behind --: what to run in the container in place of a stimulus; the peer is 2001:db8:0:1::2 and 192.0.2.2',
 		)
 		.option('--kernel <kernel>', 'one kernel: 6.12, 6.12.95, a build tree; the newest default without')
 		.addOption(new Option('--device <device>', DEVICE_HELP).choices(LAB_DEVICES))
@@ -33,28 +47,47 @@ export function register(program: Command): void {
 			new Option('--forward <forward>', 'how its packets pass the host').choices(LAB_FORWARDS).default('redirect'),
 		)
 		.addOption(new Option('--stimulus <stimulus>', stimuli.join(', ')).choices(Object.keys(STIMULI)).default('ping'))
-		.option('--json', 'print one JSON document: fixtures/schemas/trace.json')
+		.addOption(
+			new Option('--live', 'trace this host, as root, while COMMAND runs on it, or until Ctrl-C').conflicts([
+				'kernel',
+				'device',
+				'forward',
+				'stimulus',
+			]),
+		)
+		.option('--filter <words>', `only such packets: ${FILTER_GRAMMAR}, e.g. 'udp port 53'`)
+		.option('--container <name>', 'only packets that were in this netns, where COMMAND runs too')
+		.option('--why-dropped', 'only packets that were not delivered: where they ended, and what the reason means')
+		.option('--raw', 'below each packet all that was seen of it')
+		.option('--pcap <file>', 'write a pcapng as well, a packet for each hop with the hop as its comment; - for stdout')
+		.addOption(
+			new Option('--follow', 'print packets as they finish, until Ctrl-C or the end of COMMAND').conflicts([
+				'json',
+				'pcap',
+				'stimulus',
+			]),
+		)
+		.option('--json', 'print one JSON document: fixtures/schemas/trace.json; live.json with --live')
 		.action(trace);
 }
 
-async function trace({ kernel: selector, device, forward, stimulus, json }: Options): Promise<void> {
+async function trace(command: string[], options: TraceOptions, self: Command): Promise<void> {
+	checkCall(command, options, self.getOptionValueSource('stimulus') === 'cli');
 	// Not imported above: --help needs none of it.
-	const [{ chooseKernel, Session }, { toTraceDocument }, { listRoute }, { toTerminal }] = await Promise.all([
-		import('./session.ts'),
-		import('./trace-document.ts'),
-		import('./tour/plain.ts'),
-		import('./tour/line.ts'),
-	]);
-	const kernel = await chooseKernel(selector);
-	await using session = await Session.open();
-	const lab = await session.lab(kernel, { device, forward });
-	const taken = await STIMULI[stimulus]!.send(lab);
-	if (json) return console.log(JSON.stringify(toTraceDocument(lab, taken)));
-	const { options } = lab.state;
-	const title = `${options.device} ${options.forward}`;
-	console.log(`linux ${lab.vm.kernel.id} (${lab.vm.accel}), ${title}, ${stimulus}:`);
-	for (const packet of taken.packets) {
-		console.log();
-		for (const line of listRoute(title, packet)) console.log(toTerminal(line));
-	}
+	const { runTrace } = await import('./trace-run.ts');
+	await runTrace(command, options);
+}
+
+/** What commander cannot tell: it knows nothing of what stands behind `--`. Throws a PathproofError (`usage`). */
+function checkCall(command: readonly string[], { follow, live, pcap, json }: TraceOptions, stimulus: boolean): void {
+	const refuse = (message: string, hint: string): never => {
+		throw new PathproofError(message, { stage: 'usage', hint });
+	};
+	if (command.length && stimulus) refuse('a stimulus and a command are given', 'leave one of them out');
+	if (follow && !live && !command.length)
+		refuse(
+			'--follow is for what goes on for a while: a command, or this host',
+			'pathproof trace --follow -- ping -c 3 2001:db8:0:1::2',
+		);
+	if (json && pcap === STDOUT) refuse('--json and --pcap - are both for stdout', '--pcap FILE');
 }
