@@ -28,6 +28,8 @@ describe('toBeDroppedAt', () => {
 		expect(nameless).toBeDroppedAt('peer:eth0 receive', ['HOST_UNREACH', 'ip6_forward']);
 		expect(nameless).toBeDroppedAt('peer:eth0 receive', 'NOT_SPECIFIED');
 		expect(closed).not.toBeDroppedAt('peer:eth0 receive', '__udp6_lib_rcv');
+		const inlined = dropped('NOT_SPECIFIED', '__netif_receive_skb_core.constprop.0');
+		expect(inlined).toBeDroppedAt('peer:eth0 receive', '__netif_receive_skb_core');
 	});
 
 	test('takes the program that dropped as the place, and as the reason where the kernel says nothing', () => {

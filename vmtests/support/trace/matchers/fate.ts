@@ -30,9 +30,13 @@ function dropOf({ hops }: PacketPath): Drop | null {
 /** What a kernel calls a drop of which it says no more (from 5.17). */
 const NO_REASON = 'NOT_SPECIFIED';
 
-/** Where the kernel gives no reason, the function that dropped stands for it: before 5.17 `reason` is that already. */
+/**
+ * Where the kernel gives no reason, the function that dropped stands for it: before 5.17 `reason` is that already. What a compiler made
+ * of a function (`.constprop.0`, `.isra.0`) bears its name.
+ */
 function namesOf({ reason, function: dropper }: Drop): string[] {
-	return reason === NO_REASON && dropper ? [reason, dropper] : [reason];
+	const names = reason === NO_REASON && dropper ? [reason, dropper] : [reason];
+	return names.flatMap((name) => [name, name.split('.')[0]!]);
 }
 
 export function isDroppedAt(evidence: Evidence, hop: string, reason: string | readonly string[]): Verdict {
