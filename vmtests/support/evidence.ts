@@ -113,7 +113,7 @@ function pathText({ vm, state, traces, said = [] }: EvidenceSource, packets: rea
 	const { device, forward } = state.options;
 	const listed = new Set(packets);
 	const sections = traces.map((trace, index) => [
-		`linux ${vm.kernel.id} (${vm.accel}), ${device} ${forward}, trace ${index + 1} of ${traces.length}: ${trace.packets.length} packets`,
+		`linux ${vm.kernel.id} (${vm.accel}), ${device} ${forward}, trace ${index + 1} of ${traces.length}, packets: ${trace.packets.length}`,
 		...trace.packets
 			.filter((packet) => listed.has(packet))
 			.flatMap((packet) => ['', ...listRoute(`${device} ${forward}`, packet).map(toText)]),

@@ -40,7 +40,7 @@ const MEANINGS: Record<string, string> = {
 	TCP_MINTTL: 'its TTL or hop limit is below what the socket demands (IP_MINTTL, IPV6_MINHOPCOUNT)',
 	IP_OUTNOROUTES: 'no route leads to its destination: ip route get',
 	IP_INNOROUTES: 'no route leads on to its destination from here: ip route get … iif …',
-	IP_INADDRERRORS: 'its destination is no address that this host may forward to',
+	IP_INADDRERRORS: 'this host does not forward it: forwarding is off, or its addresses may not be routed',
 	BPF_CGROUP_EGRESS: 'a BPF program on the egress of the cgroup refused it',
 	IPV6DISABLED: 'IPv6 is switched off on the device: net.ipv6.conf.*.disable_ipv6',
 	NEIGH_CREATEFAIL:
