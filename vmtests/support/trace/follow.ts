@@ -17,10 +17,15 @@ const MOST_EVENTS = 20_000;
 
 /** Puts together what comes in pieces, and tells of each packet once. */
 export class Follower {
+	#mostEvents: number;
 	#events: PacketEvent[] = [];
 	#told = new Set<PacketEvent>();
 	/** by a packet's first event */
 	#quiet = new Map<PacketEvent, { events: number; looks: number }>();
+
+	constructor(mostEvents: number = MOST_EVENTS) {
+		this.#mostEvents = mostEvents;
+	}
 
 	/** Answers the packets that have finished, in the order in which they were first seen. */
 	look(events: readonly PacketEvent[], lostEvents: number): PacketPath[] {
@@ -39,7 +44,7 @@ export class Follower {
 		);
 		const packets = untold.filter(finished);
 		for (const event of packets.flatMap((packet) => packet.events)) this.#told.add(event);
-		if (this.#events.length > MOST_EVENTS) this.#forget();
+		if (this.#events.length > this.#mostEvents) this.#forget();
 		return packets;
 	}
 

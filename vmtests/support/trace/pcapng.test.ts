@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
 import { pcapng } from './pcapng.ts';
-import type { Hop, PacketEvent, PacketPath } from './types.ts';
+import { event, hop, packet } from './sample.ts';
+import type { Hop, PacketPath } from './types.ts';
 
 const META = { hardware: 'qemu, tcg', os: 'linux 7.3.4', application: 'pathproof 0.1.0' };
 
@@ -20,55 +21,12 @@ const UDP6 = Buffer.from(
 /** An echo request of `192.0.2.1` to `192.0.2.2`: 84 bytes, of which 28 were captured. */
 const PING4 = Buffer.from('45000054000040004001b6a6c0000201c0000202 0800f7fd00010001'.replaceAll(' ', ''), 'hex');
 
-const hop = (given: Partial<Hop> & Pick<Hop, 'hop' | 'netns' | 'device' | 'symbol' | 'time'>): Hop => ({
-	attach: null,
-	program: null,
-	verdict: null,
-	socket: true,
-	softirq: false,
-	mark: 0,
-	instructions: null,
-	...given,
-});
-
-const event = ({ time, symbol, netns, device }: Hop, bytes: Uint8Array): PacketEvent => ({
-	time,
-	symbol,
-	netns,
-	device,
-	bytes,
-	cpu: 0,
-	kind: 'xmit',
-	skb: 'ffff888004b07d00',
-	head: 'ffff88800420ec80',
-	ifindex: 2,
-	length: bytes.length,
-	payload: 8,
-	mark: 0,
-	socket: true,
-	softirq: false,
-	family: 6,
-	protocol: 'udp',
-	source: '2001:db8:0:2::10',
-	destination: '2001:db8:0:1::2',
-	sourcePort: 40_000,
-	destinationPort: 53,
-	fragment: null,
-	ipId: null,
-	tcp: null,
-	icmp: null,
-	nonce: null,
-	program: null,
-	hook: null,
-	reason: null,
-	function: null,
-});
+/** What was seen at a hop. */
+const seen = ({ time, symbol, netns, device }: Hop, bytes: Uint8Array) => event(symbol, { time, netns, device, bytes });
 
 const DATAGRAM_HOPS = [
-	hop({ hop: 'web:eth0 xmit', netns: 'web', device: 'eth0', symbol: 'net_dev_start_xmit', time: 37_685_348_734 }),
-	hop({
-		hop: 'host:web ingress',
-		netns: 'host',
+	hop('web:eth0 xmit', { device: 'eth0', time: 37_685_348_734 }),
+	hop('host:web ingress', {
 		device: 'web',
 		symbol: 'bpf_prog',
 		time: 37_686_476_963,
@@ -77,61 +35,36 @@ const DATAGRAM_HOPS = [
 		verdict: 'redirect',
 		mark: 0x2a,
 	}),
-	hop({
-		hop: 'peer udp deliver',
-		netns: 'peer',
+	hop('peer udp deliver', {
 		device: 'eth0',
 		symbol: '__udp_enqueue_schedule_skb',
 		time: 37_957_482_974,
 		socket: false,
 		softirq: true,
 	}),
-];
+] as const;
+const [SENT, REDIRECTED, DELIVERED] = DATAGRAM_HOPS;
 
+const { packet: tuple, ...rest } = packet(DATAGRAM_HOPS);
 const DATAGRAM: PacketPath = {
-	direction: 'out',
-	delivered: true,
-	fate: 'delivered',
-	lostEvents: 0,
-	packet: {
-		family: 6,
-		protocol: 'udp',
-		source: '2001:db8:0:2::10',
-		destination: '2001:db8:0:1::2',
-		sourcePort: 40_000,
-		destinationPort: 53,
-		detail: 'datagram 1',
-	},
-	nonce: null,
-	hops: DATAGRAM_HOPS,
-	// a note between two hops is none of the capture's packets; behind the IP header's length there is padding
+	...rest,
+	packet: { ...tuple, detail: 'datagram 1' },
 	events: [
-		event(DATAGRAM_HOPS[0]!, UDP6),
-		event({ ...DATAGRAM_HOPS[0]!, time: 37_685_999_999, symbol: 'ip6_output' }, UDP6),
-		event(DATAGRAM_HOPS[1]!, UDP6),
-		event(DATAGRAM_HOPS[2]!, Buffer.concat([UDP6, Buffer.alloc(4)])),
+		seen(SENT, UDP6),
+		// a note between two hops is none of the capture's packets
+		seen({ ...SENT, time: 37_685_999_999, symbol: 'ip6_output' }, UDP6),
+		seen(REDIRECTED, UDP6),
+		// behind what the IP header counts there may be padding of the wire
+		seen(DELIVERED, Buffer.concat([UDP6, Buffer.alloc(4)])),
 	],
 };
 
-const PING_HOPS = [
-	hop({
-		hop: 'drop IP_OUTNOROUTES',
-		netns: 'host',
-		device: null,
-		symbol: 'ip_output',
-		time: 37_686_000_000,
-		socket: false,
-	}),
-];
-const PING: PacketPath = {
-	...DATAGRAM,
+const DROPPED = hop('drop IP_OUTNOROUTES', { netns: 'host', symbol: 'ip_output', time: 37_686_000_000, socket: false });
+const PING = packet([DROPPED], {
 	direction: 'in',
-	delivered: false,
-	fate: 'dropped',
-	packet: { ...DATAGRAM.packet, family: 4, protocol: 'icmp', detail: 'echo request seq 1' },
-	hops: PING_HOPS,
-	events: [event(PING_HOPS[0]!, PING4)],
-};
+	packet: { ...tuple, family: 4, protocol: 'icmp', detail: 'echo request seq 1' },
+	events: [seen(DROPPED, PING4)],
+});
 
 /** In a file, since tshark takes its input from no socket, which is what a child of Node's has for a pipe. */
 async function read(capture: Uint8Array, program: 'tshark' | 'capinfos', ...words: string[]): Promise<string> {
