@@ -1,5 +1,7 @@
 /** The commands that work with a guest, called as a user calls them. */
 import { rmSync } from 'node:fs';
+import { mkdtempDisposable } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { expect, test } from 'pathproof';
@@ -47,6 +49,78 @@ test('trace lists, for people, the hops of a datagram that nobody takes', async 
 	expect(stdout).toMatch(/^ +\d+ host ip6 forward$/m);
 	// 5.10 gives no reasons: there a drop bears the name of the function.
 	expect(stdout).toMatch(/^ +\d+ drop (?:NO_SOCKET|__udp6_lib_rcv)$/m);
+});
+
+/** One datagram for a port where nobody listens, and an echo request, which no filter of these tests takes. */
+const TALK = [
+	'sh',
+	'-c',
+	'ping -6 -c 1 -W 5 2001:db8:0:1::2; printf pathproof-abc123 | socat -u - UDP6-SENDTO:[2001:db8:0:1::2]:53',
+];
+
+test('trace follows what a command in the container sends, and writes it as a capture', async ({ kernel }) => {
+	await using dir = await mkdtempDisposable(join(tmpdir(), 'pathproof-capture-'));
+	const capture = join(dir.path, 'udp.pcapng');
+	const words = ['trace', '--kernel', kernel.request, '--device', 'veth', '--filter', 'udp port 53'];
+	const { exitCode, stdout, stderr } = await pathproof([...words, '--json', '--raw', '--pcap', capture, '--', ...TALK]);
+	expect(exitCode).toBe(0);
+	expect(stderr).toContain('1 received');
+	const { packets } = traceDocument.parse(JSON.parse(stdout));
+	expect(packets.map(({ packet, fate, nonce }) => [packet.protocol, fate, nonce])).toEqual([
+		['udp', 'dropped', 'pathproof-abc123'],
+	]);
+	const { hops, events } = packets[0]!;
+	expect(events!.map(({ bytes }) => Buffer.from(bytes, 'hex').subarray(-16).toString())).toEqual(
+		events!.map(() => 'pathproof-abc123'),
+	);
+	const fields = ['-T', 'fields', '-e', 'frame.interface_name', '-e', 'frame.comment'];
+	const { stdout: read } = await execa('tshark', ['-r', capture, ...fields]);
+	const lines = read.split('\n');
+	expect(lines[0]).toBe(`web:eth0\tout datagram 1, hop 1 of ${hops.length}: web:eth0 xmit · socket · sender's context`);
+	expect(lines.at(-1)).toMatch(
+		/^peer:eth0\tout datagram 1, hop (\d) of \1: drop \w+ · by \w*udp\w+ · no socket · softirq$/,
+	);
+});
+
+test('trace says why a packet was dropped, and leaves out those that were not', async ({ kernel }) => {
+	const words = ['trace', '--kernel', kernel.request, '--device', 'veth', '--filter', 'ip6', '--why-dropped'];
+	const { exitCode, stdout } = await pathproof([...words, '--', ...TALK]);
+	expect(exitCode).toBe(0);
+	// 5.10 gives no reasons: there it is the function's name
+	expect(stdout).toMatch(
+		/^veth redirect, out: udp .* datagram 1: dropped\n {2}where {5}peer:eth0\n {2}reason {4}(?:NO_SOCKET\n {2}function {2}\w*udp\w+\n {2}means {5}no socket is bound to its address and port|__udp6_lib_rcv\n)/m,
+	);
+	expect(stdout).not.toContain('echo request');
+	// the datagram, and that there was nobody; request and reply
+	expect(stdout).toMatch(/^packets: 4, not delivered: 1$/m);
+});
+
+test('trace prints packets as they finish', async ({ kernel }) => {
+	const words = ['trace', '--kernel', kernel.request, '--device', 'veth', '--filter', 'icmp', '--follow'];
+	const ping = ['--', 'ping', '-6', '-c', '3', '-i', '1', '2001:db8:0:1::2'];
+	const tracing = execa(PATHPROOF, [...words, ...ping], OPTIONS);
+	const told: { packet: string; at: number }[] = [];
+	for await (const line of tracing) {
+		const packet = / (echo \w+ seq \d): \d hops, delivered$/.exec(line)?.[1];
+		if (packet) told.push({ packet, at: performance.now() });
+	}
+	expect((await tracing).exitCode).toBe(0);
+	expect(told.map(({ packet }) => packet)).toEqual(
+		[1, 2, 3].flatMap((seq) => [`echo request seq ${seq}`, `echo reply seq ${seq}`]),
+	);
+	expect(told.at(-1)!.at - told[0]!.at).toBeGreaterThan(1000);
+});
+
+test.for([
+	[['--filter', 'upd'], /"upd" is no filter \[usage\]\ntry: write \[ip\|ip6\] \[tcp\|udp\|icmp\] \[port N\]/],
+	[['--container', 'db'], /there is no container db \[usage\]\ntry: use one of web, host, peer/],
+	[['--live', '--kernel', '6.12'], /'--live' cannot be used with option '--kernel <kernel>'/],
+	[['--follow'], /--follow is for what goes on for a while/],
+	[['--stimulus', 'udp', '--', 'true'], /a stimulus and a command are given/],
+	[['--json', '--pcap', '-'], /--json and --pcap - are both for stdout/],
+] as const)('trace %j is a wrong call', async ([words, said]) => {
+	const { exitCode, stdout, stderr } = await pathproof(['trace', ...words]);
+	expect({ exitCode, said: stdout + stderr }).toEqual({ exitCode: 2, said: expect.stringMatching(said) });
 });
 
 test('a shell takes commands from standard input, beside a lab, and exits with its status', async ({ kernel }) => {
