@@ -8,7 +8,6 @@ import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { cacheDir } from '../../kernels/cache.ts';
 import type { PoolVm } from '../../kernels/client.ts';
-import packageJson from '../../package.json' with { type: 'json' };
 import { toText } from './tour/line.ts';
 import { listRoute } from './tour/plain.ts';
 import { pcapng } from './trace/pcapng.ts';
@@ -39,12 +38,7 @@ type File = (source: EvidenceSource, packets: readonly PacketPath[]) => string |
 const FILES: Record<string, File> = {
 	'path.txt': pathText,
 	'path.json': (source, packets) => `${JSON.stringify(toTraceDocument(source, { packets }))}\n`,
-	'path.pcapng': ({ vm }, packets) =>
-		pcapng(packets, {
-			hardware: `qemu, ${vm.accel}`,
-			os: `linux ${vm.kernel.id}`,
-			application: `pathproof ${packageJson.version}`,
-		}),
+	'path.pcapng': ({ vm }, packets) => pcapng(packets, { hardware: `qemu, ${vm.accel}`, os: `linux ${vm.kernel.id}` }),
 	'events.jsonl': (_, packets) =>
 		packets.flatMap(({ events }) => events.map((event) => `${JSON.stringify(toEventDocument(event))}\n`)).join(''),
 	'console.log': ({ vm }) => vm.console(),
@@ -66,6 +60,7 @@ const MISSING = 'missing.txt';
  */
 export async function writeEvidence(dir: string, source: EvidenceSource): Promise<void> {
 	await mkdir(dir, { recursive: true });
+	await rm(join(dir, MISSING), { force: true }); // of an earlier time
 	const all = source.traces.flatMap(({ packets }) => packets);
 	const packets = firstOf(all, MOST_EVENTS);
 	const missing = await Promise.all(

@@ -3,7 +3,6 @@ import { writeFileSync } from 'node:fs';
 import { execa } from 'execa';
 import { namedNetns } from '../../impl/netns.ts';
 import { PathproofError } from '../../kernels/errors.ts';
-import packageJson from '../../package.json' with { type: 'json' };
 import { type LiveDocument, liveDocument, type TraceDocument } from './schema.ts';
 import { chooseKernel, Session } from './session.ts';
 import { type Line, span, toTerminal } from './tour/line.ts';
@@ -23,7 +22,7 @@ interface Scene extends AsyncDisposable {
 	heading: Line[];
 	/** said before each: `veth redirect` */
 	title: string;
-	capture: Omit<CaptureMeta, 'application'>;
+	capture: CaptureMeta;
 	/** makes things happen, and answers all packets that match meanwhile */
 	trace(filter: PacketFilter): Promise<readonly PacketPath[]>;
 	/** the same, packet by packet */
@@ -53,15 +52,13 @@ export async function runTrace(command: readonly string[], options: TraceOptions
 	}
 	const packets = (await scene.trace(filter)).filter(concerns);
 	const selected = select(packets);
-	if (pcap !== undefined) writeCapture(pcap, pcapng(selected, { ...scene.capture, application: APPLICATION }));
+	if (pcap !== undefined) writeCapture(pcap, pcapng(selected, scene.capture));
 	if (json) return console.log(JSON.stringify(scene.document(selected, details)));
 	if (pcap === STDOUT) return;
 	print(scene.heading);
 	show(packets);
 	if (whyDropped) print([[], countDropped(packets)]);
 }
-
-const APPLICATION = `pathproof ${packageJson.version}`;
 
 async function openLab(command: readonly string[], options: TraceOptions): Promise<Scene> {
 	const { device, forward, stimulus, container = 'web' } = options;

@@ -11,8 +11,6 @@ export interface CaptureMeta {
 	hardware: string;
 	/** `linux 7.3.4` */
 	os: string;
-	/** `pathproof 0.1.0` */
-	application: string;
 }
 
 const BLOCK = { section: 0x0a0d0d0a, interface: 1, packet: 6 } as const;
@@ -87,7 +85,7 @@ function ipLength(bytes: Uint8Array): number {
 	return payload && payload + 40;
 }
 
-function sectionHeader({ hardware, os, application }: CaptureMeta): Buffer {
+function sectionHeader({ hardware, os }: CaptureMeta): Buffer {
 	const body = Buffer.alloc(16);
 	body.writeUInt32LE(BYTE_ORDER, 0);
 	body.writeUInt16LE(1, 4); // version 1.0
@@ -95,7 +93,7 @@ function sectionHeader({ hardware, os, application }: CaptureMeta): Buffer {
 	return block(BLOCK.section, body, [
 		[OPTION.hardware, hardware],
 		[OPTION.os, os],
-		[OPTION.application, application],
+		[OPTION.application, 'pathproof'],
 	]);
 }
 
