@@ -5,6 +5,8 @@ export { afterAll, afterEach, beforeAll, beforeEach, describe, expect } from 'vi
 export { PathproofError } from '../../kernels/errors.ts';
 export type { Accel, ExecOptions, ExecResult, GuestProcess, Profile, Remote, Vm } from '../../kernels/vm.ts';
 export { buildProgram } from './build.ts';
+export type { Lab, LabRequest } from './lab.ts';
+export type { Node } from './nodes.ts';
 export { test } from './test.ts';
 export type { FateCounts, HopCounts, Packets, PathOptions, SamePathOptions } from './trace/matchers.ts';
 export { Path, path } from './trace/path.ts';

@@ -7,7 +7,7 @@ import { basename } from 'node:path';
 import { keyOf } from '../../kernels/cache.ts';
 import type { PoolClient, PoolVm } from '../../kernels/client.ts';
 import { PathproofError } from '../../kernels/errors.ts';
-import type { Remote } from '../../kernels/vm.ts';
+import type { Profile, Remote } from '../../kernels/vm.ts';
 import { buildProgram } from './build.ts';
 import { writeEvidence } from './evidence.ts';
 import type { Forks } from './forks.ts';
@@ -34,6 +34,8 @@ const DEVICE_ALIASES: Record<string, Device> = { netkit: 'netkit-l3', ipvlan: 'i
 export interface LabRequest extends Partial<Omit<LabOptions, 'device'>> {
 	/** the container's device; `veth`, or `netkit-l3` where the kernel has no modules, without */
 	device?: Device | 'netkit' | 'ipvlan';
+	/** `exact`: one vCPU on which a nanosecond is an instruction; hops then say how many they took. `functional` without */
+	profile?: Profile;
 	/** a datapath of one's own on top: runs once in each fork, before the test sees the lab */
 	setup?(lab: Lab): Promise<unknown>;
 }
@@ -132,6 +134,7 @@ export function openLab({ forks, pool, kernel }: LabMaker): (request?: LabReques
 		const what = `a lab (${options.device}, ${options.forward})`;
 		const state = await pool.ensureLab<LabState>({
 			kernel: kernel.request,
+			profile: request.profile,
 			lab,
 			what,
 			async build(vm) {
@@ -139,7 +142,7 @@ export function openLab({ forks, pool, kernel }: LabMaker): (request?: LabReques
 				return vm.use<typeof import('./guest/lab.ts')>(GUEST.lab).buildLab(options);
 			},
 		});
-		const forked = new Lab(await forks.take({ kernel: kernel.request, lab }), state);
+		const forked = new Lab(await forks.take({ kernel: kernel.request, profile: request.profile, lab }), state);
 		forks.watch?.(forked);
 		await request.setup?.(forked);
 		return forked;
@@ -148,7 +151,7 @@ export function openLab({ forks, pool, kernel }: LabMaker): (request?: LabReques
 
 /** Every word spelt out: what the lab is keyed by. Throws stage `usage` for a word that is none. */
 export function labOptions(
-	{ device, forward = 'stack', wire, ringBytes }: LabRequest,
+	{ device, forward = 'stack', wire, ringBytes, tracer }: LabRequest,
 	tier: ProvidedKernel['tier'],
 ): LabOptions & { wire: Wire } {
 	const byTier: { device: Device; wire: Wire } =
@@ -158,7 +161,8 @@ export function labOptions(
 		device: known('device', DEVICES, meant),
 		forward: known('way of forwarding', FORWARDS, forward),
 		wire: known('wire', ['veth', 'netkit'] as const, wire ?? byTier.wire),
-		...(ringBytes && { ringBytes }),
+		...(ringBytes !== undefined && { ringBytes }),
+		...(tracer !== undefined && { tracer }),
 	};
 }
 

@@ -15,8 +15,10 @@ export interface LabOptions {
 	forward: Forward;
 	/** the kernel's tier decides where it is not given: `veth` on full, `netkit` on image-only kernels */
 	wire?: Wire;
-	/** of the tracer's ring buffer: a power of two, at least 4096; 16 MiB without */
+	/** of the tracer's ring buffer: a power of two, at least 4096; 32 MiB without */
 	ringBytes?: number;
+	/** false: the first trace attaches it, and until then nothing watches */
+	tracer?: boolean;
 }
 
 /** One end of a lab: the container `web`, the `host`, the `peer` beyond the host's uplink. */

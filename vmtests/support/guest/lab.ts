@@ -10,7 +10,7 @@
  */
 import { DatapathError } from '../../../impl/errors.ts';
 import { ipBatch } from '../../../impl/ip/ip.ts';
-import { addContainer, type ContainerOptions, detach } from '../../../impl/net.ts';
+import { addContainer, type ContainerOptions, detach, removeContainer } from '../../../impl/net.ts';
 import type { LabNode, LabOptions, LabState, Wire } from '../types.ts';
 import { explained } from './explain.ts';
 import { attachTracer } from './tracer.ts';
@@ -52,8 +52,16 @@ async function build(options: LabOptions): Promise<LabState> {
 		peer: PEER,
 		programs,
 	};
-	attachTracer({ ringBytes: options.ringBytes });
+	if (options.tracer ?? true) attachTracer({ ringBytes: options.ringBytes });
 	return state;
+}
+
+/** The container anew, with the programs as they lie in the guest now: for tests that change them. */
+export async function rewireContainer(options: LabOptions): Promise<void> {
+	await explained(async () => {
+		await removeContainer(WEB);
+		await wireContainer(options);
+	});
 }
 
 async function wireContainer({ device, forward }: LabOptions): Promise<LabState['programs']> {
