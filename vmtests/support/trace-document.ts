@@ -3,7 +3,7 @@ import type { Lab } from './lab.ts';
 import { type PacketDocument, type TraceDocument, traceDocument } from './schema.ts';
 import type { Trace } from './trace/trace.ts';
 import type { PacketEvent, PacketPath } from './trace/types.ts';
-import { whyNotDelivered } from './trace/why.ts';
+import { isMissing, whyNotDelivered } from './trace/why.ts';
 
 export interface Details {
 	/** the events of each packet */
@@ -33,7 +33,7 @@ export function toPacketDocument(packet: PacketPath, { raw, why }: Details): Pac
 	const { events, ...rest } = packet;
 	return {
 		...rest,
-		...(why && !packet.delivered && { why: whyNotDelivered(packet) }),
+		...(why && isMissing(packet) && { why: whyNotDelivered(packet) }),
 		...(raw && { events: events.map(toEventDocument) }),
 	};
 }

@@ -11,7 +11,8 @@ import { eventsOf, follow, type Tracer } from './trace/follow.ts';
 import { packetPaths } from './trace/hops.ts';
 import { openLive } from './trace/live.ts';
 import { type CaptureMeta, pcapng } from './trace/pcapng.ts';
-import type { PacketFilter, PacketPath } from './trace/types.ts';
+import type { PacketFilter, PacketPath, UntracedProgram } from './trace/types.ts';
+import { isMissing } from './trace/why.ts';
 import { STIMULI, type TraceOptions } from './trace-command.ts';
 import { type Details, toPacketDocument, toTraceDocument } from './trace-document.ts';
 import { countDropped, showPacket } from './trace-show.ts';
@@ -24,10 +25,15 @@ interface Scene extends AsyncDisposable {
 	title: string;
 	capture: CaptureMeta;
 	/** makes things happen, and answers all packets that match meanwhile */
-	trace(filter: PacketFilter): Promise<readonly PacketPath[]>;
+	trace(filter: PacketFilter): Promise<Seen>;
 	/** the same, packet by packet */
-	follow(filter: PacketFilter, tell: (packets: readonly PacketPath[]) => void): Promise<void>;
+	follow(filter: PacketFilter, tell: (packets: readonly PacketPath[]) => void): Promise<Pick<Seen, 'untraced'>>;
 	document(packets: readonly PacketPath[], details: Details): TraceDocument | LiveDocument;
+}
+
+interface Seen {
+	packets: readonly PacketPath[];
+	untraced: readonly UntracedProgram[];
 }
 
 const STDOUT = '-';
@@ -42,15 +48,17 @@ export async function runTrace(command: readonly string[], options: TraceOptions
 	const details = { raw, why: whyDropped };
 	const concerns = ({ packet, events }: PacketPath) =>
 		filterTakes(filter, packet) && (container === undefined || events.some(({ netns }) => netns === container));
-	const select = (packets: readonly PacketPath[]) => packets.filter((packet) => !(whyDropped && packet.delivered));
+	const select = (packets: readonly PacketPath[]) => packets.filter((packet) => !whyDropped || isMissing(packet));
 	const show = (packets: readonly PacketPath[]) =>
 		print(select(packets).flatMap((packet) => showPacket(scene.title, packet, details)));
 
 	if (options.follow) {
 		print(scene.heading);
-		return await scene.follow(filter, (packets) => show(packets.filter(concerns)));
+		return tellUntraced(await scene.follow(filter, (packets) => show(packets.filter(concerns))));
 	}
-	const packets = (await scene.trace(filter)).filter(concerns);
+	const seen = await scene.trace(filter);
+	tellUntraced(seen);
+	const packets = seen.packets.filter(concerns);
 	const selected = select(packets);
 	if (pcap !== undefined) writeCapture(pcap, pcapng(selected, scene.capture));
 	if (json) return console.log(JSON.stringify(scene.document(selected, details)));
@@ -58,6 +66,11 @@ export async function runTrace(command: readonly string[], options: TraceOptions
 	print(scene.heading);
 	show(packets);
 	if (whyDropped) print([[], countDropped(packets)]);
+}
+
+/** A program that ran unseen may have done what no path shows. */
+function tellUntraced({ untraced }: Pick<Seen, 'untraced'>): void {
+	for (const { name, why } of untraced) console.error(`the program ${name} is not watched: ${why}`);
 }
 
 async function openLab(command: readonly string[], options: TraceOptions): Promise<Scene> {
@@ -78,8 +91,7 @@ async function openLab(command: readonly string[], options: TraceOptions): Promi
 			heading: [[span(`linux ${lab.vm.kernel.id} (${lab.vm.accel}), ${title}, ${what}:`)]],
 			title,
 			capture: { hardware: `qemu, ${lab.vm.accel}`, os: `linux ${lab.vm.kernel.id}` },
-			trace: async (filter) =>
-				(command.length ? await lab.trace(filter, run) : await STIMULI[stimulus]!.send(lab)).packets,
+			trace: (filter) => (command.length ? lab.trace(filter, run) : STIMULI[stimulus]!.send(lab)),
 			follow: (filter, tell) => follow(lab.vm.use<typeof import('./guest/tracer.ts')>(GUEST_TRACER), filter, run, tell),
 			document: (packets, details) => toTraceDocument(lab, { packets }, details),
 			[Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
@@ -125,7 +137,7 @@ function lacks({ watched, unwatched }: Pick<LiveDocument, 'watched' | 'unwatched
 	return [[span(`this kernel lets ${watched.length} of ${all} places be watched: ${watched.join(', ')}`, 'bad')]];
 }
 
-async function traceHere(tracer: Tracer, filter: PacketFilter, run: () => Promise<void>): Promise<PacketPath[]> {
+async function traceHere(tracer: Tracer, filter: PacketFilter, run: () => Promise<void>): Promise<Seen> {
 	await tracer.startTrace(filter);
 	try {
 		await run();
@@ -134,7 +146,7 @@ async function traceHere(tracer: Tracer, filter: PacketFilter, run: () => Promis
 		throw error;
 	}
 	const raw = await tracer.stopTrace();
-	return packetPaths(eventsOf(raw), raw.lostEvents);
+	return { packets: packetPaths(eventsOf(raw), raw.lostEvents), untraced: raw.untraced };
 }
 
 async function runHere(command: readonly string[], container: string | undefined): Promise<void> {

@@ -3,7 +3,7 @@ import { type Line, span } from './tour/line.ts';
 import { listRoute } from './tour/plain.ts';
 import { formatTuple } from './trace/trace.ts';
 import type { PacketEvent, PacketPath } from './trace/types.ts';
-import { whyNotDelivered } from './trace/why.ts';
+import { isMissing, whyNotDelivered } from './trace/why.ts';
 import type { Details } from './trace-document.ts';
 
 /** One packet: its hops or, with `why`, what became of it; with `raw`, all that was seen of it below. */
@@ -50,8 +50,8 @@ function showEvent(event: PacketEvent): Line {
 
 /** After all packets of `why`: how many of them were delivered. */
 export function countDropped(packets: readonly PacketPath[]): Line {
-	const lost = packets.filter(({ delivered }) => !delivered).length;
+	const missing = packets.filter(isMissing).length;
 	if (!packets.length) return [span('no packet was seen', 'bad')];
-	if (!lost) return [span(`packets: ${packets.length}, all delivered`, 'good')];
-	return [span(`packets: ${packets.length}, not delivered: ${lost}`, 'bad')];
+	if (!missing) return [span(`packets: ${packets.length}, all delivered`, 'good')];
+	return [span(`packets: ${packets.length}, not delivered: ${missing}`, 'bad')];
 }

@@ -69,7 +69,7 @@ export async function follow(
 	filter: PacketFilter,
 	act: () => Promise<unknown>,
 	tell: (packets: readonly PacketPath[]) => void,
-): Promise<void> {
+): Promise<Pick<RawTrace, 'untraced'>> {
 	const follower = new Follower();
 	const look = (raw: RawTrace) => tell(follower.look(eventsOf(raw), raw.lostEvents));
 	await tracer.startTrace(filter);
@@ -77,16 +77,19 @@ export async function follow(
 	const acted = act().finally(() => {
 		acting = false;
 	});
+	let last: RawTrace;
 	try {
 		while (acting) {
 			await Promise.race([acted, sleep(LOOK_MS)]);
 			if (acting) look(await tracer.readTrace());
 		}
+		await acted;
 	} finally {
-		const last = await tracer.stopTrace();
+		last = await tracer.stopTrace();
 		look(last);
 		tell(follower.rest(last.lostEvents));
 	}
+	return last;
 }
 
 export function eventsOf({ records, names }: RawTrace): PacketEvent[] {

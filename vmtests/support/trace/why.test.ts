@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { event, hop, packet } from './sample.ts';
-import { whyNotDelivered } from './why.ts';
+import { isMissing, whyNotDelivered } from './why.ts';
 
 test('a packet that the kernel dropped has its reason, its function and what the reason means', () => {
 	const drop = event('kfree_skb', {
@@ -53,4 +53,15 @@ test('one that nobody saw end is not said to be dropped', () => {
 		function: null,
 		meaning: 'nothing that is watched says where it went',
 	});
+});
+
+test.each([
+	['delivered', false],
+	['dropped', true],
+	['queued', true],
+	['segmented', false],
+	['merged', false],
+	['unexplained', true],
+] as const)('a packet that is %s is missing: %s', (fate, missing) => {
+	expect(isMissing({ fate })).toBe(missing);
 });

@@ -13,20 +13,22 @@ export interface Why {
 	meaning: string | null;
 }
 
-/** Where no drop was seen. A packet that is dropped so fell to an XDP program, which needs none. */
-const FATES: Record<Fate, string | null> = {
-	delivered: null,
+/** Where no drop was seen, of each fate that leaves a packet's bytes undelivered. What is dropped so fell to an XDP program. */
+const FATES: Partial<Record<Fate, string>> = {
 	dropped: 'the program that ran last dropped it',
 	queued: 'it waits in a queue',
-	segmented: 'its bytes went on in smaller packets',
-	merged: 'its bytes went on in a larger packet',
 	unexplained: 'nothing that is watched says where it went',
 };
+
+/** Neither a packet nor those that its bytes went on in were delivered. */
+export function isMissing({ fate }: Pick<PacketPath, 'fate'>): boolean {
+	return fate in FATES;
+}
 
 export function whyNotDelivered({ fate, hops, events }: PacketPath): Why {
 	const drop = fate === 'dropped' ? events.findLast(({ kind }) => kind === 'drop') : undefined;
 	const last = drop ?? hops.at(-1) ?? events.at(-1)!;
 	const where = last.device === null ? last.netns : `${last.netns}:${last.device}`;
-	if (!drop) return { where, reason: null, function: null, meaning: FATES[fate] };
+	if (!drop) return { where, reason: null, function: null, meaning: FATES[fate] ?? null };
 	return { where, reason: drop.reason, function: drop.function, meaning: drop.reason && meaningOf(drop.reason) };
 }
