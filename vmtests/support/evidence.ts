@@ -84,17 +84,22 @@ export async function keepEvidence(name: string, source: EvidenceSource): Promis
 	const dir = join(all, name);
 	await rm(dir, { recursive: true, force: true });
 	await writeEvidence(dir, source);
-	for (const old of newestFirst(all).slice(MOST_FOLDERS)) await rm(join(all, old), { recursive: true, force: true });
+	await keepNewest(all, MOST_FOLDERS);
 	return dir;
 }
 
-function newestFirst(all: string): string[] {
+/** Of the folders in `all`, by the time they were written. */
+export async function keepNewest(all: string, most: number): Promise<void> {
 	// A run beside this one may take the same old folder away.
 	const age = (name: string) => statSync(join(all, name), { throwIfNoEntry: false })?.mtimeMs ?? 0;
-	return readdirSync(all).sort((a, b) => age(b) - age(a));
+	const old = readdirSync(all)
+		.sort((a, b) => age(b) - age(a))
+		.slice(most);
+	for (const name of old) await rm(join(all, name), { recursive: true, force: true });
 }
 
-function firstOf(packets: readonly PacketPath[], mostEvents: number): readonly PacketPath[] {
+/** As many whole packets, from the first on, as have no more events together. */
+export function firstOf(packets: readonly PacketPath[], mostEvents: number): readonly PacketPath[] {
 	let events = 0;
 	const end = packets.findIndex((packet) => {
 		events += packet.events.length;
