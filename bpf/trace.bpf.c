@@ -135,7 +135,8 @@ static __noinline void trace_netfilter(struct sk_buff *skb, struct nf_hook_state
 	struct settings *now = tracing();
 	struct event e = {.hook = HOOK_nf_hook_slow};
 
-	if (!now || !has_rules(entries) || !describe_skb(&e, now, skb, NULL, NULL))
+	/* on output, a packet has no device yet that would say where it is */
+	if (!now || !has_rules(entries) || !describe_skb(&e, now, skb, NULL, BPF_CORE_READ(state, net)))
 		return;
 	e.result = BPF_CORE_READ(state, hook) | BPF_CORE_READ(state, pf) << 8;
 	submit(&e, now);

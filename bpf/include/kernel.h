@@ -65,6 +65,7 @@ struct nf_hook_state {
 	/* an unsigned int before 5.12: its first byte is the same */
 	__u8 hook;
 	__u8 pf;
+	struct net *net;
 };
 
 struct nf_hook_ops {
