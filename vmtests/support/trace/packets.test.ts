@@ -54,7 +54,11 @@ describe('a large segment', () => {
 				segment('xmit', 'host:eth0', 1000, 1400, '2'),
 				segment('xmit', 'host:eth0', 2400, 1400, '3'),
 			]),
-		).toEqual(['web:eth0 xmit, host:web receive: segmented', 'host:eth0 xmit: unexplained', 'host:eth0 xmit: unexplained']);
+		).toEqual([
+			'web:eth0 xmit, host:web receive: segmented',
+			'host:eth0 xmit: unexplained',
+			'host:eth0 xmit: unexplained',
+		]);
 	});
 
 	test('is not explained by pieces that leave a gap', () => {
@@ -74,6 +78,20 @@ describe('a large segment', () => {
 		]);
 		expect(large).toBe('host:web receive: segmented');
 	});
+});
+
+test('a large datagram has gone on in smaller ones that add up to it, and in no others', () => {
+	const datagram = (...args: Parameters<typeof segment>): PacketEvent => ({
+		...segment(...args),
+		protocol: 'udp',
+		tcp: null,
+	});
+	const large = () => datagram('note', 'web', 0, 1200);
+	const pieces = (...sizes: number[]) =>
+		sizes.map((size, index) => datagram('xmit', 'web:eth0', 0, size, `${index + 2}`));
+	expect(way([large(), ...pieces(500, 500, 200)])[0]).toBe(': segmented');
+	expect(way([large(), ...pieces(500, 500, 100)])[0]).toBe(': unexplained');
+	expect(way([...pieces(500, 500), large(), ...pieces(200)]).at(2)).toBe(': unexplained');
 });
 
 test('small segments that are made into one have gone on in it', () => {
@@ -111,5 +129,7 @@ test('what waits where it was last seen is queued', () => {
 
 test('into a qdisc and out of it is one hop', () => {
 	const events = [segment('qdisc', 'host:eth0', 1, 10), segment('qdisc', 'host:eth0', 1, 10)];
-	expect(way([...events, segment('xmit', 'host:eth0', 1, 10)])).toEqual(['host:eth0 qdisc, host:eth0 xmit: unexplained']);
+	expect(way([...events, segment('xmit', 'host:eth0', 1, 10)])).toEqual([
+		'host:eth0 qdisc, host:eth0 xmit: unexplained',
+	]);
 });

@@ -86,11 +86,23 @@ export function whereBytesWent(packet: Packet, all: readonly Packet[]): 'segment
 	const here = later.filter(({ netns }) => netns === last.netns);
 	if (last.fragment !== null) return later.some(({ fragment }) => fragment === null) ? 'merged' : null;
 	if (here.some(({ fragment }) => fragment !== null)) return 'segmented';
-	if (!last.tcp || !last.payload) return null;
+	if (!last.payload) return null;
 	const smaller = here.filter(({ payload }) => payload < last.payload);
+	if (last.protocol === 'udp') return addUp(last, smaller) ? 'segmented' : null;
+	if (!last.tcp) return null;
 	if (isCovered(rangeOf(last), smaller.map(rangeOf))) return 'segmented';
 	const larger = later.filter(({ payload }) => payload > last.payload);
 	return larger.some((event) => isCovered(rangeOf(last), [rangeOf(event)])) ? 'merged' : null;
+}
+
+/** Datagrams have no sequence numbers: the next ones of the flow hold these bytes, no more and no less (UDP_SEGMENT, 4.18). */
+function addUp(whole: PacketEvent, pieces: readonly PacketEvent[]): boolean {
+	let rest = whole.payload;
+	for (const piece of pieces) {
+		if (piece.time >= whole.time && flowOf(piece) === flowOf(whole)) rest -= piece.payload;
+		if (rest <= 0) break;
+	}
+	return rest === 0;
 }
 
 /** Fragments but the first have no ports. */
