@@ -9,6 +9,7 @@ const REASONS = {
 	/** 7.1 took the reasons of qdiscs out of the one above into a subsystem's own: QDISC_OVERLIMIT is QDISC_DROP_OVERLIMIT there */
 	qdisc_drop_reason: { prefix: /^QDISC_DROP_/, to: 'QDISC_' },
 } as const;
+const REASON_ENUMS = Object.keys(REASONS) as (keyof typeof REASONS)[];
 const HELPERS = 'bpf_func_id';
 
 export interface DropNames {
@@ -20,17 +21,29 @@ export interface DropNames {
 
 /** Asks the kernel: meant to be made once, before a lab is saved. */
 export function dropNames(): DropNames {
-	const enums = kernelEnums([...(Object.keys(REASONS) as (keyof typeof REASONS)[]), HELPERS]);
-	const reasons = new Map(
-		Object.entries(REASONS).flatMap(([name, { prefix, to }]) =>
-			Array.from(enums[name as keyof typeof REASONS], ([value, text]) => [value, text.replace(prefix, to)] as const),
-		),
-	);
+	const enums = kernelEnums([...REASON_ENUMS, HELPERS]);
+	const reasons = reasonsOf(enums);
 	const printed = [...enums[HELPERS].values()].includes('BPF_FUNC_snprintf');
 	if (printed) return { reasons, functionAt: null };
 	// some seven megabytes, which the kernel takes a second to write
 	const kallsyms = readFileSync('/proc/kallsyms', 'latin1');
 	return { reasons, functionAt: (location) => functionAt(kallsyms, location) };
+}
+
+/** All the names that the kernel has for why it drops; none before 5.17. */
+export function reasonNames(): string[] {
+	return [...reasonsOf(kernelEnums(REASON_ENUMS)).values()];
+}
+
+function reasonsOf(enums: Record<keyof typeof REASONS, Map<number, string>>): Map<number, string> {
+	return new Map(
+		REASON_ENUMS.flatMap((name) =>
+			Array.from(
+				enums[name],
+				([value, text]) => [value, text.replace(REASONS[name].prefix, REASONS[name].to)] as const,
+			),
+		),
+	);
 }
 
 /** The function that an address is in. `kallsyms` as in /proc: `ffffffff81000000 T _text`, in no order. */
