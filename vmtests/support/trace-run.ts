@@ -153,7 +153,12 @@ async function runHere(command: readonly string[], container: string | undefined
 	const within = container === undefined || container === 'host' ? [] : ['ip', 'netns', 'exec', container];
 	const [program, ...args] = [...within, ...command];
 	// stdout is the trace's
-	const { exitCode, signal, code } = await execa(program!, args, { stdio: ['ignore', 2, 2], reject: false });
+	const running = execa(program!, args, { stdio: ['ignore', 2, 2], reject: false });
+	// A Ctrl-C ends the command, and with it the trace, which then says what it saw.
+	const interrupt = () => void running.kill('SIGINT');
+	process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+	const { exitCode, signal, code } = await running;
+	process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
 	if (code === 'ENOENT')
 		throw new PathproofError(`there is no program ${program} on this host`, {
 			stage: 'usage',
