@@ -61,7 +61,7 @@ enum hook {
 #define FLAG_INGRESS 4
 
 /* From the IP header on: both headers with options, and of a datagram the start of its payload. */
-#define CAPTURED 112
+#define CAPTURED 144
 
 struct event {
 	__u64 time;

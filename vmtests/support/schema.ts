@@ -56,7 +56,7 @@ export const packetDocument = z.strictObject({
 	direction: z.enum(['out', 'in']).describe('out: from the container'),
 	delivered: z.boolean(),
 	fate: z
-		.enum(['delivered', 'dropped', 'queued', 'segmented', 'merged', 'unexplained'])
+		.enum(['delivered', 'dropped', 'queued', 'segmented', 'merged', 'unwrapped', 'unexplained'])
 		.describe('unexplained: nothing that was watched says where it went'),
 	lostEvents: count.describe('events that the ring buffer could not take, or that a hook missed'),
 	packet: tupleDocument,

@@ -10,6 +10,7 @@ const FATES: Record<Fate, string> = {
 	queued: 'not delivered: it waits in a queue',
 	segmented: 'went on in smaller packets',
 	merged: 'went on in a larger packet',
+	unwrapped: 'went on as the packet that it carried',
 	unexplained: 'not seen to arrive',
 };
 

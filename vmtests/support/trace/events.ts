@@ -4,10 +4,10 @@ import { HOOKS } from './hooks.ts';
 import type { PacketEvent, ProgramRun } from './types.ts';
 
 /** Bytes of a record, and of them those that the packet's own bytes take at its end. */
-export const EVENT_SIZE = 248;
+export const EVENT_SIZE = 280;
 /** Of the ring buffer's, in front of each. */
 export const RECORD_HEADER = 8;
-const CAPTURE = { at: 136, size: 112 } as const;
+const CAPTURE = { at: 136, size: 144 } as const;
 
 /** Where the fields are. */
 export const OFFSET = {

@@ -72,7 +72,7 @@ const WIRED = [HOST, PEER];
 const UPLINK = /^eth\d+$/;
 
 function directionOf(events: readonly PacketEvent[]): 'out' | 'in' {
-	const origin = (events.find(({ kind }) => kind !== 'note') ?? events[0]!).netns;
+	const origin = events[0]!.netns;
 	if (origin === PEER) return 'in';
 	return origin === HOST && events.some(({ netns }) => !WIRED.includes(netns)) ? 'in' : 'out';
 }

@@ -76,11 +76,12 @@ function isEnd({ kind }: PacketEvent): boolean {
 }
 
 /**
- * Where the bytes of a packet went that neither arrived nor were dropped as that packet: on in smaller ones that begin where it was
- * last seen, or in a larger one. One of its own size is the same bytes sent again, and explains nothing.
+ * Where the bytes of a packet went that neither arrived nor were dropped as that packet: out of the tunnel that it was, on in smaller
+ * ones that begin where it was last seen, or in a larger one. One of its own size is the same bytes sent again, and explains nothing.
  */
-export function whereBytesWent(packet: Packet, all: readonly Packet[]): 'segmented' | 'merged' | null {
+export function whereBytesWent(packet: Packet, all: readonly Packet[]): 'unwrapped' | 'segmented' | 'merged' | null {
 	const last = packet.events.at(-1)!;
+	if (all.some((other) => other.events.at(-1)!.time > last.time && carries(last, other.events[0]!))) return 'unwrapped';
 	const others = all.filter((other) => other !== packet && isSameConversation(other.events[0]!, last));
 	const later = others.filter(({ events }) => events.at(-1)!.time >= last.time).map(({ events }) => events[0]!);
 	const here = later.filter(({ netns }) => netns === last.netns);
@@ -103,6 +104,13 @@ function addUp(whole: PacketEvent, pieces: readonly PacketEvent[]): boolean {
 		if (rest <= 0) break;
 	}
 	return rest === 0;
+}
+
+/** Whether the IP header of one is behind that of the other: both addresses, which no payload has one behind the other by chance. */
+function carries(outer: PacketEvent, inner: PacketEvent): boolean {
+	const { at, size } = inner.family === 6 ? { at: 8, size: 32 } : { at: 12, size: 8 };
+	const addresses = inner.bytes.subarray(at, at + size);
+	return addresses.length === size && Buffer.from(outer.bytes.subarray(at + size)).includes(addresses);
 }
 
 /** Fragments but the first have no ports. */

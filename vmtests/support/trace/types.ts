@@ -119,9 +119,9 @@ export interface Hop {
 
 /**
  * What became of a packet: a socket took it; it was dropped, by the kernel or by a program; it waits in a queue; its bytes went on in
- * smaller packets or in a larger one; or nothing that was watched explains where it went.
+ * smaller packets or in a larger one; it was a tunnel's, and the packet in it went on; or nothing that was watched explains where it went.
  */
-export type Fate = 'delivered' | 'dropped' | 'queued' | 'segmented' | 'merged' | 'unexplained';
+export type Fate = 'delivered' | 'dropped' | 'queued' | 'segmented' | 'merged' | 'unwrapped' | 'unexplained';
 
 /** One packet's way from the sending to the receiving socket, or to its drop. */
 export interface PacketPath {
