@@ -1,6 +1,6 @@
 /**
  * What the kernel's drop reasons mean, for people who do not know its source: in our words, after the comments of `enum skb_drop_reason`
- * (include/net/dropreason-core.h, Linux 6.14) and the places that use them. A row for what a container network is likely to meet.
+ * (include/net/dropreason-core.h; all names are 6.18's) and the places that use them. A row for what a container network is likely to meet.
  */
 const MEANINGS: Record<string, string> = {
 	NOT_SPECIFIED: 'the kernel gives no reason; the function that dropped it is all it says',
@@ -38,6 +38,9 @@ const MEANINGS: Record<string, string> = {
 	TCP_TOO_OLD_ACK: 'it acknowledges what was acknowledged long before: RFC 5961 takes it for an attack',
 	TCP_ACK_UNSENT_DATA: 'it acknowledges bytes that were never sent',
 	TCP_MINTTL: 'its TTL or hop limit is below what the socket demands (IP_MINTTL, IPV6_MINHOPCOUNT)',
+	TCP_MD5NOTFOUND: 'it lacks the MD5 signature that the socket demands (TCP_MD5SIG)',
+	TCP_MD5UNEXPECTED: 'it bears an MD5 signature that the socket has no key for (TCP_MD5SIG)',
+	TCP_MD5FAILURE: 'its MD5 signature is wrong (TCP_MD5SIG)',
 	IP_OUTNOROUTES: 'no route leads to its destination: ip route get',
 	IP_INNOROUTES: 'no route leads on to its destination from here: ip route get … iif …',
 	IP_INADDRERRORS: 'this host does not forward it: forwarding is off, or its addresses may not be routed',
@@ -67,6 +70,31 @@ const MEANINGS: Record<string, string> = {
 	FRAG_TOO_FAR: 'its fragments are too far apart: net.ipv4.ipfrag_max_dist',
 	IPV6_BAD_EXTHDR: 'one of its IPv6 extension headers is wrong',
 	QUEUE_PURGE: 'the queue it waited in was thrown away, as when a socket closes with data unread',
+	IP_INVALID_SOURCE: 'its source is an address that no packet may come from',
+	IP_INVALID_DEST: 'its destination is an address that no packet may go to',
+	IP_LOCAL_SOURCE: "its source is one of this host's own addresses",
+	IP_LOCALNET: 'an address of 127.0.0.0/8 came in from outside: net.ipv4.conf.*.route_localnet',
+	IP_TUNNEL_ECN: "the congestion marks of the tunnel's header and of its own contradict each other",
+	TUNNEL_TXINFO: 'a tunnel device was given it without a tunnel to send it by',
+	VXLAN_VNI_NOT_FOUND: 'no VXLAN device has its VNI',
+	LOCAL_MAC: "its Ethernet source is the device's own address: a loop",
+	MAC_INVALID_SOURCE: 'its Ethernet source is an address that no device may have',
+	NEIGH_HH_FILLFAIL: 'the link header could not be made',
+	NO_TX_TARGET: 'the device knows nowhere to send it, as a VXLAN without a remote',
+	RECURSION_LIMIT: 'devices handed it on to each other too often: redirects that go round in a circle',
+	SECURITY_HOOK: 'a security module refused it',
+	QDISC_OVERLIMIT: 'the queueing discipline holds as many packets as it may: tc -s qdisc',
+	QDISC_CONGESTED: 'the queueing discipline drops to signal congestion (CoDel, RED, PIE)',
+	FQ_FLOW_LIMIT: 'fq holds as many packets of its flow as it may',
+	PFMEMALLOC: 'memory is short, and what is left is for swapping',
+	SOCKET_CLOSE: 'the socket was closed with it unread',
+	TCP_LISTEN_OVERFLOW: 'too many connections wait to be accepted: net.core.somaxconn, listen(2)',
+	TCP_INVALID_ACK_SEQUENCE: 'it acknowledges what is outside the window',
+	TCP_INVALID_END_SEQUENCE: 'its last byte is outside the window',
+	TCP_ABORT_ON_DATA: 'data for a socket that was closed: the connection is reset',
+	TCP_FASTOPEN: 'TCP Fast Open had no more use for it',
+	TCP_OFO_DROP: 'its bytes were received already',
+	TCP_OFO_QUEUE_PRUNE: 'the out-of-order queue was pruned for want of memory',
 	PACKET_SOCK_ERROR: 'a packet socket (tcpdump) could not take it',
 };
 
