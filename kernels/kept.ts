@@ -1,5 +1,5 @@
 /** Forks that outlive their test: the newest ten that failed, saved whole, resumed by `pathproof shell --from NAME`. */
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { closest } from 'fastest-levenshtein';
 import { cacheDir } from './cache.ts';
@@ -22,14 +22,21 @@ export function slug(name: string): string {
 		.slice(0, 120);
 }
 
-/** Saves the fork with all its memory (about 200 MB) and drops the oldest beyond ten. */
+/** Saves the fork with all its memory (about 200 MB) and drops the oldest beyond ten. It has its name once it is whole: runs may keep at once. */
 export async function keepFork(qemu: Qemu, guest: Guest, name: string): Promise<void> {
 	const all = join(cacheDir(), 'kept');
 	const dir = join(all, slug(name));
-	rmSync(dir, { recursive: true, force: true });
-	mkdirSync(dir, { recursive: true });
-	await saveWhole(qemu, dir);
-	writeFileSync(join(dir, GUEST), JSON.stringify(guest));
+	const partial = join(cacheDir(), 'tmp', `kept-${process.pid}-${slug(name)}`);
+	mkdirSync(all, { recursive: true });
+	mkdirSync(partial, { recursive: true });
+	try {
+		await saveWhole(qemu, partial);
+		writeFileSync(join(partial, GUEST), JSON.stringify(guest));
+		rmSync(dir, { recursive: true, force: true });
+		renameSync(partial, dir);
+	} finally {
+		rmSync(partial, { recursive: true, force: true });
+	}
 	for (const old of keptNames().slice(KEPT)) rmSync(join(all, old), { recursive: true, force: true });
 }
 
