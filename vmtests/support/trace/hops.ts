@@ -126,7 +126,7 @@ function tell(event: PacketEvent, earlier: readonly PacketEvent[], hops: readonl
 		case 'ip6 forward':
 			return `${netns} ${kind}`;
 		case 'drop':
-			return isAfterDelivery(event, hops) ? null : `drop ${event.reason}`;
+			return event.function === FREED_WITH_ANOTHER || isAfterDelivery(event, hops) ? null : `drop ${event.reason}`;
 		case 'qdisc':
 			// into it and out of it again
 			return hops.at(-1)?.hop === `${place} qdisc` ? null : `${place} qdisc`;
@@ -142,6 +142,9 @@ function tell(event: PacketEvent, earlier: readonly PacketEvent[], hops: readonl
 function isUplink({ netns, device }: PacketEvent): boolean {
 	return WIRED.includes(netns) && UPLINK.test(device ?? '');
 }
+
+/** A fragment on the frag_list of the datagram that it was put into, which has come to its own end. */
+const FREED_WITH_ANOTHER = 'skb_release_data';
 
 interface Afterwards {
 	protocol: RegExp;
