@@ -28,7 +28,11 @@ const NONCE_SIZE = 16;
 
 /** What the tracer finds in a payload (trace/events.ts), different each time. */
 function newNonce(): Buffer {
-	return Buffer.from(`pathproof-${randomInt(36 ** 6).toString(36).padStart(6, '0')}`);
+	return Buffer.from(
+		`pathproof-${randomInt(36 ** 6)
+			.toString(36)
+			.padStart(6, '0')}`,
+	);
 }
 
 /** Follows the packets of the filter while `act` runs. */
@@ -73,8 +77,7 @@ export class Node implements LabNode {
 		const nonce = newNonce();
 		const input = Buffer.alloc(size);
 		nonce.copy(input);
-		const send = () =>
-			this.exec(['socat', '-u', '-', `UDP${family}-SENDTO:${to.literal(family)}:${port}`], { input });
+		const send = () => this.exec(['socat', '-u', '-', `UDP${family}-SENDTO:${to.literal(family)}:${port}`], { input });
 		const filter: PacketFilter = { protocol: 'udp', family, port };
 		if (!listen) return this.#trace(filter, send);
 		await using listener = await to.spawn(['socat', '-u', '-dd', '-b', '65536', `UDP${family}-RECV:${port}`, 'STDOUT']);

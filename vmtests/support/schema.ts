@@ -207,12 +207,34 @@ const doctorDocument = z.strictObject({
 });
 
 /** By the stem of its file in `fixtures/schemas`. */
+const traceCostDocument = z
+	.strictObject({
+		schema: version,
+		profile: z.literal('exact'),
+		accel: z.literal('tcg'),
+		transactions: z.int().positive().describe('of each run; each is two packets'),
+		kernels: z.array(
+			z.strictObject({
+				kernel,
+				device: z.enum(DEVICES),
+				without: z.number().positive().describe('guest instructions per packet where no tracer is attached'),
+				idle: z.number().describe('more where one is, and follows nothing'),
+				tracing: z.number().describe('more where it follows every packet'),
+				eventsPerPacket: z.number().nonnegative(),
+				lostEvents: count,
+			}),
+		),
+	})
+	.describe('pathproof bench trace --json. Instructions are not cycles');
+
+/** By the stem of its file in `fixtures/schemas`. */
 export const DOCUMENTS = {
 	trace: traceDocument,
 	live: liveDocument,
 	diff: diffDocument,
 	tour: tourDocument,
 	boot: bootDocument,
+	'trace-cost': traceCostDocument,
 	doctor: doctorDocument,
 } as const;
 
@@ -221,6 +243,7 @@ export type LiveDocument = z.infer<typeof liveDocument>;
 export type DiffDocument = z.infer<typeof diffDocument>;
 export type PacketDocument = z.infer<typeof packetDocument>;
 export type TourDocument = z.infer<typeof tourDocument>;
+export type TraceCostDocument = z.infer<typeof traceCostDocument>;
 export type BootDocument = z.infer<typeof bootDocument>;
 export type DoctorDocument = z.infer<typeof doctorDocument>;
 
