@@ -133,3 +133,21 @@ test('into a qdisc and out of it is one hop', () => {
 		'host:eth0 qdisc, host:eth0 xmit: unexplained',
 	]);
 });
+
+test('a fragment that is freed with the datagram it was put into was not dropped', () => {
+	const datagram = (kind: PacketEvent['kind'], place: string, more: Partial<PacketEvent> = {}): PacketEvent => ({
+		...segment(kind, place, 0, 1000, '2'),
+		protocol: 'udp',
+		tcp: null,
+		...more,
+	});
+	const fragment = { fragment: 1448, payload: 500, skb: '3', head: '3' };
+	const freed = { reason: 'NOT_SPECIFIED', function: 'skb_release_data' };
+	expect(
+		way([
+			datagram('receive', 'peer:eth0', fragment),
+			datagram('udp deliver', 'peer'),
+			datagram('drop', 'peer', { ...fragment, ...freed }),
+		]),
+	).toEqual(['peer:eth0 receive: merged', 'peer udp deliver: delivered']);
+});

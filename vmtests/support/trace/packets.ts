@@ -80,7 +80,8 @@ function isEnd({ kind }: PacketEvent): boolean {
  * ones that begin where it was last seen, or in a larger one. One of its own size is the same bytes sent again, and explains nothing.
  */
 export function whereBytesWent(packet: Packet, all: readonly Packet[]): 'unwrapped' | 'segmented' | 'merged' | null {
-	const last = packet.events.at(-1)!;
+	// freed later than that, by what its bytes went into
+	const last = packet.events.findLast(({ kind }) => kind !== 'drop') ?? packet.events.at(-1)!;
 	if (all.some((other) => other.events.at(-1)!.time > last.time && carries(last, other.events[0]!))) return 'unwrapped';
 	const others = all.filter((other) => other !== packet && isSameConversation(other.events[0]!, last));
 	const later = others.filter(({ events }) => events.at(-1)!.time >= last.time).map(({ events }) => events[0]!);
