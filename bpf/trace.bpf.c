@@ -108,7 +108,8 @@ int on_softirq_exit(void *ctx)
 	return 0;
 }
 
-/* NF_IP_PRI_SELINUX_FIRST and _LAST, which AppArmor takes as well: there in every netns, whoever has no rules */
+/* NF_IP_PRI_SELINUX_FIRST and _LAST, which AppArmor takes as well: there in every netns, whoever has no rules
+ */
 #define PRIORITY_LSM 225
 #define MAX_ENTRIES 16
 
@@ -119,7 +120,8 @@ static __always_inline bool has_rules(const struct nf_hook_entries *entries)
 	int priority;
 
 	for (int i = 0; i < MAX_ENTRIES && i < count; i++) {
-		if (bpf_probe_read_kernel(&ops, sizeof(ops), (void *)&entries->hooks[count] + i * sizeof(ops)))
+		if (bpf_probe_read_kernel(&ops, sizeof(ops),
+					  (void *)&entries->hooks[count] + i * sizeof(ops)))
 			return false;
 		priority = BPF_CORE_READ(ops, priority);
 		if (priority != PRIORITY_LSM && priority != -PRIORITY_LSM)
@@ -144,7 +146,8 @@ static __noinline void trace_netfilter(struct sk_buff *skb, struct nf_hook_state
 
 #define NUD_STALE 0x04
 
-/* A stale neighbour is asked whether it is still there while the packet goes on; any other keeps it waiting. */
+/* A stale neighbour is asked whether it is still there while the packet goes on; any other keeps it waiting.
+ */
 static __noinline void trace_neighbour(struct sk_buff *skb, struct neighbour *neighbour)
 {
 	if (skb && BPF_CORE_READ(neighbour, nud_state) != NUD_STALE)
@@ -171,14 +174,14 @@ static __noinline void trace_neighbour(struct sk_buff *skb, struct neighbour *ne
 		return 0;                                                                                    \
 	}
 
-/* Its arguments are a skb; a socket and a skb; a netns, a socket and a skb; and those of two special cases. */
+/* Its arguments are a skb; a socket and a skb; a netns, a socket and a skb; and those of two special cases.
+ */
 #define SKB(function, a, b, c) trace(HOOK_##function, (struct sk_buff *)(a), NULL, NULL)
 #define SOCK_SKB(function, a, b, c)                                                                          \
 	trace(HOOK_##function, (struct sk_buff *)(b), NULL,                                                  \
 	      BPF_CORE_READ((struct sock *)(a), __sk_common.skc_net.net))
 #define SOCK_SOCK_SKB(function, a, b, c) SOCK_SKB(function, a, c, b)
-#define NET_SOCK_SKB(function, a, b, c)                                                                      \
-	trace(HOOK_##function, (struct sk_buff *)(c), NULL, (struct net *)(a))
+#define NET_SOCK_SKB(function, a, b, c) trace(HOOK_##function, (struct sk_buff *)(c), NULL, (struct net *)(a))
 #define NETFILTER(function, a, b, c)                                                                         \
 	trace_netfilter((struct sk_buff *)(a), (struct nf_hook_state *)(b), (struct nf_hook_entries *)(c))
 #define NEIGHBOUR(function, a, b, c) trace_neighbour((struct sk_buff *)(b), (struct neighbour *)(a))

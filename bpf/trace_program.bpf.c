@@ -1,5 +1,6 @@
 /*
- * What a BPF program decided: an event at the end of every tc, netkit, XDP and cgroup_skb program, ours or a stranger's.
+ * What a BPF program decided: an event at the end of every tc, netkit, XDP and cgroup_skb program, ours or a
+ * stranger's.
  *
  *   skb or xdp_buff ──▶ the program ──▶ its verdict
  *                                        └─▶ fexit here: which program, which packet, on which device, what
@@ -65,8 +66,8 @@ static __noinline void trace_end(__u64 *ctx, __u32 program, __u32 context)
 	} else {
 		if (!describe_skb(&e, now, skb, NULL, NULL))
 			return;
-		if (context == CONTEXT_CGROUP ? BPF_CORE_READ(skb, skb_iif) :
-						BPF_CORE_READ_BITFIELD_PROBED(skb, tc_at_ingress))
+		if (context == CONTEXT_CGROUP ? BPF_CORE_READ(skb, skb_iif)
+					      : BPF_CORE_READ_BITFIELD_PROBED(skb, tc_at_ingress))
 			e.flags |= FLAG_INGRESS;
 	}
 	submit(&e, now);
@@ -76,7 +77,7 @@ static __noinline void trace_end(__u64 *ctx, __u32 program, __u32 context)
 	SEC("fexit")                                                                                         \
 	int slot_##n(__u64 *ctx)                                                                             \
 	{                                                                                                    \
-		trace_end(ctx, targets[n].program, targets[n].context);                                       \
+		trace_end(ctx, targets[n].program, targets[n].context);                                      \
 		return 0;                                                                                    \
 	}
 

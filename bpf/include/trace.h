@@ -1,4 +1,5 @@
-/* One event of the tracer: what was seen of one packet at one hook. Read by vmtests/support/trace/events.ts. */
+/* One event of the tracer: what was seen of one packet at one hook. Read by vmtests/support/trace/events.ts.
+ */
 #ifndef PATHPROOF_TRACE_H
 #define PATHPROOF_TRACE_H
 
@@ -140,7 +141,8 @@ static __always_inline struct settings *tracing(void)
 }
 
 /* Ports, or type and code of ICMP: the first four bytes of every transport header. */
-static __always_inline bool wanted_transport(const struct settings *filter, __u8 protocol, const __u8 *transport)
+static __always_inline bool wanted_transport(const struct settings *filter, __u8 protocol,
+					     const __u8 *transport)
 {
 	__u16 source = transport[0] << 8 | transport[1], destination = transport[2] << 8 | transport[3];
 
@@ -161,7 +163,8 @@ static __always_inline bool wanted_ipv6(const struct settings *filter, const __u
 	__u8 protocol = ip[6];
 
 	if (protocol != PROTOCOL_FRAGMENT)
-		return wanted_protocol(filter, protocol) && wanted_transport(filter, protocol, ip + IPV6_HEADER);
+		return wanted_protocol(filter, protocol) &&
+		       wanted_transport(filter, protocol, ip + IPV6_HEADER);
 	/* only the first fragment has ports; the others belong to it */
 	return wanted_protocol(filter, ip[IPV6_HEADER]);
 }
