@@ -55,7 +55,7 @@ export interface Cause {
 
 export type Step = (lab: Lab, listener: Listener) => Promise<unknown>;
 
-const PORT = 9;
+export const PORT = 9;
 
 /** A shell command on one node. */
 export function run(node: 'web' | 'host' | 'peer', command: string): Step {
@@ -115,7 +115,7 @@ export function testDrops(causes: readonly Cause[]): void {
 }
 
 /** The first of the names that this kernel has, and no other; the functions where it has none of them. */
-async function reasonsHere({ vm }: Lab, reason: readonly string[]): Promise<readonly string[]> {
+export async function reasonsHere({ vm }: Lab, reason: readonly string[]): Promise<readonly string[]> {
 	const names = await vm
 		.use<typeof import('../support/guest/drops.ts')>('vmtests/support/guest/drops.ts')
 		.reasonNames();
@@ -133,7 +133,7 @@ function judgedOf(
 }
 
 /** A socket of the receiver that reads what comes. */
-class Listener implements AsyncDisposable {
+export class Listener implements AsyncDisposable {
 	#to: Lab['web'];
 	#address: string;
 	#process: GuestProcess | undefined;
@@ -163,7 +163,8 @@ class Listener implements AsyncDisposable {
 	}
 }
 
-function send(lab: Lab, packet: Packet): Promise<Trace> {
+/** Sends it, traced. */
+export function send(lab: Lab, packet: Packet): Promise<Trace> {
 	const { protocol = 'udp', from = 'web', family = 6, size = 16, count = 1, sender, extended } = packet;
 	const to = from === 'web' ? lab.peer : lab.web;
 	const address = `${to.literal(family)}:${PORT}${sender ? `,${sender}` : ''}`;
