@@ -121,6 +121,23 @@ test('a packet that comes to a place again is another one, unless it goes in a c
 	expect(way(twice)).toHaveLength(2);
 });
 
+test('a packet and its clone, which are on their way at once, are told apart', () => {
+	const clone = (kind: PacketEvent['kind'], place: string) => ({ ...segment(kind, place, 1, 10, '2'), head: '1' });
+	expect(
+		way([
+			segment('qdisc', 'host:eth0', 1, 10),
+			clone('xmit', 'host:eth0'),
+			segment('xmit', 'host:eth0', 1, 10),
+			clone('receive', 'peer:eth0'),
+			segment('receive', 'peer:eth0', 1, 10),
+			{ ...segment('drop', 'peer:eth0', 1, 10), reason: 'DUP_FRAG' },
+		]),
+	).toEqual([
+		'host:eth0 qdisc, host:eth0 xmit, peer:eth0 receive: unexplained',
+		'host:eth0 xmit, peer:eth0 receive, drop DUP_FRAG: dropped',
+	]);
+});
+
 test('what waits where it was last seen is queued', () => {
 	expect(way([segment('xmit', 'web:eth0', 1, 10), segment('qdisc', 'host:eth0', 1, 10)])).toEqual([
 		'web:eth0 xmit, host:eth0 qdisc: queued',

@@ -50,7 +50,8 @@ function keyOf(event: PacketEvent): string {
 /** By its skb, or its buffer where the skb was cloned; by its words alone where both were made anew on the way. */
 function samePacket(alike: readonly Packet[], event: PacketEvent): Packet | undefined {
 	const candidates = alike.filter((packet) => mayGoOn(packet, event));
-	return candidates.findLast(({ events }) => events.some((one) => isSameBuffer(one, event))) ?? candidates.at(-1);
+	const by = (same: typeof isSameBuffer) => candidates.findLast(({ events }) => events.some((one) => same(one, event)));
+	return by(isSameSkb) ?? by(isSameBuffer) ?? candidates.at(-1);
 }
 
 /**
@@ -65,6 +66,11 @@ function mayGoOn({ events, ended }: Packet, event: PacketEvent): boolean {
 
 function isSamePlace(a: PacketEvent, b: PacketEvent): boolean {
 	return a.symbol === b.symbol && a.netns === b.netns && a.device === b.device && a.program?.name === b.program?.name;
+}
+
+/** Not where an XDP program sees a buffer: it has no skb. */
+function isSameSkb(a: PacketEvent, b: PacketEvent): boolean {
+	return a.skb === b.skb && a.skb !== '0';
 }
 
 function isSameBuffer(a: PacketEvent, b: PacketEvent): boolean {
