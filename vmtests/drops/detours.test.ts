@@ -1,6 +1,6 @@
 /** What happens to packets that arrive all the same: they wait, go another way, or in pieces. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, path, test } from 'pathproof';
+import { expect, path, type Trace, test } from 'pathproof';
 import { FULL } from '../support/config.ts';
 import { Listener, PORT, reasonsHere, send } from './causes.ts';
 
@@ -70,6 +70,22 @@ test('a datagram larger than the MTU goes in fragments; where one is lost, the o
 	const [, first, later] = lossy.out;
 	expect(later).toBeDroppedAt('host netfilter forward', await reasonsHere(here, ['NETFILTER_DROP', 'nf_hook_slow']));
 	expect(first).toBeDroppedAt('peer:eth0 receive', await reasonsHere(here, ['FRAG_REASM_TIMEOUT', 'ip6_frag_expire']));
+});
+
+test('a fragment that comes a second time is dropped, and the datagram is delivered', {
+	tags: [FULL],
+}, async ({ lab, requires }) => {
+	await requires('netem');
+	const here = await lab();
+	const datagram = { size: 2800 };
+	await using listener = new Listener(here, datagram);
+	await listener.start();
+	const dropped = (trace: Trace) => trace.packets.filter(({ fate }) => fate === 'dropped');
+	expect(dropped(await send(here, datagram))).toEqual([]);
+	await here.host.exec(['tc', 'qdisc', 'replace', 'dev', 'eth0', 'root', 'netem', 'duplicate', '100%']);
+	const trace = await send(here, datagram);
+	expect(dropped(trace)).toBeDroppedAt('peer:eth0 receive', await reasonsHere(here, ['DUP_FRAG', 'ipv6_frag_rcv']));
+	expect(trace.out[0]).toBeAccountedFor({ delivered: 1 });
 });
 
 test('a datagram larger than the MTU ahead is fragmented on the way where that is allowed', {

@@ -73,11 +73,19 @@ testDrops([
 		full: true,
 	},
 	{
-		title: 'a program that sends a packet back to where it came from is stopped by the recursion limit',
+		title: 'a program that sends a packet back to where it came from is stopped after ten rounds',
 		needs: ['clsact'],
 		cause: egress('in_circles'),
 		at: 'host:eth0 egress[in_circles → redirect]',
 		reason: ['__bpf_redirect'],
+		full: true,
+	},
+	{
+		title: 'a device that is entered from within itself too often sends no more',
+		needs: ['clsact'],
+		cause: egress('nine_rounds'),
+		at: 'host:eth0 egress[nine_rounds → pass]',
+		reason: ['RECURSION_LIMIT', '__dev_queue_xmit', 'kfree_skb_list'],
 		full: true,
 	},
 	{
