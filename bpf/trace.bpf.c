@@ -18,6 +18,34 @@
 #include "include/trace.h"
 #include <linux/ptrace.h>
 
+/*
+ * A program is not run while it is running on that CPU: of a function that is called with softirqs on, a
+ * softirq may come in between, and its packet would be missed. So two programs watch such a function. A
+ * softirq finds one of them at rest, whichever it interrupted; where both run, the second knows by this that
+ * the first has seen the packet: the last one that was seen alone, by hook, out of a softirq and in it.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 64);
+	__type(key, __u32);
+	__type(value, __u64);
+} seen SEC(".maps");
+
+static __noinline bool is_first_of_twins(__u32 hook, __u64 skb)
+{
+	__u32 key = hook * 2 + !!context_flags();
+	__u64 *last = bpf_map_lookup_elem(&seen, &key);
+
+	if (!last || !tracing())
+		return false;
+	if (*last == skb) {
+		*last = 0;
+		return false;
+	}
+	*last = skb;
+	return true;
+}
+
 static __noinline void trace(__u8 hook, struct sk_buff *skb, struct net_device *dev, struct net *net)
 {
 	struct settings *now = tracing();
@@ -42,21 +70,39 @@ int on_netif_receive_skb(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-SEC("raw_tp/kfree_skb")
-int on_kfree_skb(struct bpf_raw_tracepoint_args *ctx)
+static __noinline void trace_drop(struct sk_buff *skb, __u64 location, __u64 reason)
 {
 	struct settings *now = tracing();
 	struct event e = {.hook = HOOK_kfree_skb};
 
-	if (!now || !describe_skb(&e, now, (struct sk_buff *)ctx->args[0], NULL, NULL))
-		return 0;
-	e.location = ctx->args[1];
-	if (bpf_core_type_exists(enum skb_drop_reason))
-		e.reason = ctx->args[2];
+	if (!now || !describe_skb(&e, now, skb, NULL, NULL))
+		return;
+	e.location = location;
+	e.reason = reason;
 	/* since 5.13 (7b15523a989b); before, the function is looked up by its address */
 	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_snprintf))
-		BPF_SNPRINTF(e.function, sizeof(e.function), "%ps", (void *)e.location);
+		BPF_SNPRINTF(e.function, sizeof(e.function), "%ps", (void *)location);
 	submit(&e, now);
+}
+
+static __always_inline void drop(struct bpf_raw_tracepoint_args *ctx)
+{
+	if (is_first_of_twins(HOOK_kfree_skb, ctx->args[0]))
+		trace_drop((struct sk_buff *)ctx->args[0], ctx->args[1],
+			   bpf_core_type_exists(enum skb_drop_reason) ? ctx->args[2] : 0);
+}
+
+SEC("raw_tp/kfree_skb")
+int on_kfree_skb(struct bpf_raw_tracepoint_args *ctx)
+{
+	drop(ctx);
+	return 0;
+}
+
+SEC("raw_tp/kfree_skb")
+int twin_kfree_skb(struct bpf_raw_tracepoint_args *ctx)
+{
+	drop(ctx);
 	return 0;
 }
 
@@ -158,13 +204,15 @@ static __noinline void trace_neighbour(struct sk_buff *skb, struct neighbour *ne
  * A function of the kernel, by fentry where that can be attached and else by kprobe: one of the two is
  * loaded. `how` is what is made of its first three arguments.
  */
-#define FUNCTION_TRACED(function, how)                                                                       \
+#define FENTRY(name, function, wanted, how)                                                                  \
 	SEC("fentry/" #function)                                                                             \
-	int fentry_##function(__u64 *ctx)                                                                    \
+	int name##_##function(__u64 *ctx)                                                                    \
 	{                                                                                                    \
-		how(function, ctx[0], ctx[1], ctx[2]);                                                       \
+		if (wanted)                                                                                  \
+			how(function, ctx[0], ctx[1], ctx[2]);                                               \
 		return 0;                                                                                    \
-	}                                                                                                    \
+	}
+#define KPROBE(function, how)                                                                                \
 	SEC("kprobe/" #function)                                                                             \
 	int kprobe_##function(struct pt_regs *ctx)                                                           \
 	{                                                                                                    \
@@ -173,6 +221,13 @@ static __noinline void trace_neighbour(struct sk_buff *skb, struct neighbour *ne
 		how(function, args[0], args[1], args[2]);                                                    \
 		return 0;                                                                                    \
 	}
+#define FUNCTION_TRACED(function, how)                                                                       \
+	FENTRY(fentry, function, true, how)                                                                  \
+	KPROBE(function, how)
+#define FUNCTION_TRACED_TWICE(function, how, skb_at)                                                         \
+	FENTRY(fentry, function, is_first_of_twins(HOOK_##function, ctx[skb_at]), how)                       \
+	FENTRY(twin, function, is_first_of_twins(HOOK_##function, ctx[skb_at]), how)                         \
+	KPROBE(function, how)
 
 /* Its arguments are a skb; a socket and a skb; a netns, a socket and a skb; and those of two special cases.
  */
@@ -194,18 +249,20 @@ FUNCTION_TRACED(ip6_forward, SKB)
 FUNCTION_TRACED(ip_forward, SKB)
 FUNCTION_TRACED(ip6_input, SKB)
 FUNCTION_TRACED(ip_local_deliver, SKB)
-FUNCTION_TRACED(ip6_output, NET_SOCK_SKB)
-FUNCTION_TRACED(ip_output, NET_SOCK_SKB)
 FUNCTION_TRACED(skb_scrub_packet, SKB)
-FUNCTION_TRACED(nf_hook_slow, NETFILTER)
-FUNCTION_TRACED(__neigh_event_send, NEIGHBOUR)
 FUNCTION_TRACED(__udp_enqueue_schedule_skb, SOCK_SKB)
-FUNCTION_TRACED(tcp_v6_do_rcv, SOCK_SKB)
-FUNCTION_TRACED(tcp_v4_do_rcv, SOCK_SKB)
 FUNCTION_TRACED(tcp_child_process, SOCK_SOCK_SKB)
 FUNCTION_TRACED(tcp_timewait_state_process, SOCK_SKB)
 FUNCTION_TRACED(icmpv6_rcv, SKB)
 FUNCTION_TRACED(icmp_rcv, SKB)
 FUNCTION_TRACED(tcp_add_backlog, SOCK_SKB)
+
+/* Those that are called with softirqs on; `skb_at` is the skb's place among the arguments. */
+FUNCTION_TRACED_TWICE(ip6_output, NET_SOCK_SKB, 2)
+FUNCTION_TRACED_TWICE(ip_output, NET_SOCK_SKB, 2)
+FUNCTION_TRACED_TWICE(nf_hook_slow, NETFILTER, 0)
+FUNCTION_TRACED_TWICE(__neigh_event_send, NEIGHBOUR, 1)
+FUNCTION_TRACED_TWICE(tcp_v6_do_rcv, SOCK_SKB, 1)
+FUNCTION_TRACED_TWICE(tcp_v4_do_rcv, SOCK_SKB, 1)
 
 char LICENSE[] SEC("license") = "GPL";

@@ -42,6 +42,10 @@ const WAYS: readonly Ways[] = [
 	},
 ];
 
+/** What TCP says, once it has them, of bytes that it had already: a slow machine sends some twice. */
+const HAD_ALREADY = ['TCP_OLD_DATA', 'TCP_OLD_SEQUENCE', 'TCP_INVALID_SEQUENCE', 'TCP_RFC7323_PAWS'];
+const ignoring = HAD_ALREADY.map((reason) => `drop ${reason}`);
+
 describe.for(WAYS)('$device, $forward', ({ device, forward, ...ways }) => {
 	test.for([6, 4] as const)(
 		'IPv%i takes the same way for UDP, TCP and ICMP, there and back',
@@ -55,8 +59,8 @@ describe.for(WAYS)('$device, $forward', ({ device, forward, ...ways }) => {
 			expect(await web.udp(peer, 53, { family })).toFollowPath(way('out', 'udp'));
 			expect(await peer.udp(web, 53, { family })).toFollowPath(way('in', 'udp'));
 			const tcp = await web.curl(peer, { family });
-			expect(tcp.out).toFollowPath(way('out', 'tcp'));
-			expect(tcp.in).toFollowPath(way('in', 'tcp'));
+			expect(tcp.out).toFollowPath(way('out', 'tcp'), { ignoring });
+			expect(tcp.in).toFollowPath(way('in', 'tcp'), { ignoring });
 			expect(tcp).toBeAccountedFor();
 			const echo = await web.ping(peer, { family });
 			expect(echo.out).toFollowPath(way('out', 'icmp'));

@@ -192,9 +192,10 @@ function load(ringBytes: number): Tracer {
 		settings,
 		ring,
 		chunks,
-		programs: watched.flatMap(({ symbol, way }) =>
-			way === 'fexit' ? [] : { symbol, fd: object.programFd(programName(symbol, way, byKprobe)) },
-		),
+		// what one of twins misses the other sees; a kprobe has none
+		programs: watched
+			.filter(({ way, twice, symbol }) => way !== 'fexit' && !(twice && !byKprobe.has(symbol)))
+			.map(({ symbol, way }) => ({ symbol, fd: object.programFd(programName(symbol, way, byKprobe)) })),
 		symbols: watched.map(({ symbol }) => symbol),
 		drops: dropNames(),
 		running: null,
@@ -208,7 +209,7 @@ function loadObject(ringBytes: number): { object: BpfObject; byKprobe: Set<strin
 	for (;;) {
 		const object = BpfObject.open(bpfObjectPath('trace')).resizeMap('events', ringBytes);
 		try {
-			return { object: object.loadOnly(programNames(functions, byKprobe)).load(), byKprobe };
+			return { object: object.loadOnly(programNames(byKprobe)).load(), byKprobe };
 		} catch (error) {
 			object[Symbol.dispose]();
 			const refused = refusedFunction(error, functions);
@@ -218,17 +219,22 @@ function loadObject(ringBytes: number): { object: BpfObject; byKprobe: Set<strin
 	}
 }
 
-function programNames(functions: readonly string[], byKprobe: ReadonlySet<string>): string[] {
-	const tracepoints = HOOKS.filter(({ way }) => way === 'raw_tp').map(({ symbol }) => symbol);
+function programNames(byKprobe: ReadonlySet<string>): string[] {
+	const hooks = HOOKS.filter(({ way }) => way !== 'fexit');
 	return [
-		...[...CONTEXT, ...tracepoints].map((name) => programName(name, 'raw_tp', byKprobe)),
-		...functions.map((name) => programName(name, 'function', byKprobe)),
+		...CONTEXT.map((name) => `on_${name}`),
+		...hooks.map(({ symbol, way }) => programName(symbol, way, byKprobe)),
+		...hooks.flatMap((hook) => twinName(hook, byKprobe) ?? []),
 	];
 }
 
-function programName(symbol: string, way: Exclude<Hook['way'], 'fexit'>, byKprobe: ReadonlySet<string>): string {
+function programName(symbol: string, way: Hook['way'], byKprobe: ReadonlySet<string>): string {
 	if (way === 'raw_tp') return `on_${symbol}`;
 	return byKprobe.has(symbol) ? `kprobe_${symbol}` : `fentry_${symbol}`;
+}
+
+function twinName({ symbol, twice }: Hook, byKprobe: ReadonlySet<string>): string | null {
+	return twice && !byKprobe.has(symbol) ? `twin_${symbol}` : null;
 }
 
 /** libbpf names the program that the kernel refused; the load ends there. */
@@ -239,12 +245,15 @@ function refusedFunction(error: unknown, functions: readonly string[]): string |
 }
 
 /** Answers whether the hook is watched: a function or a tracepoint that a kernel does not have is not. */
-function attachHook(object: BpfObject, { symbol, way }: Hook, byKprobe: ReadonlySet<string>): boolean {
+function attachHook(object: BpfObject, hook: Hook, byKprobe: ReadonlySet<string>): boolean {
+	const { symbol, way } = hook;
 	if (way === 'fexit') return true; // for each program: programs.ts
 	const name = programName(symbol, way, byKprobe);
-	if (way === 'raw_tp') return tryTo(() => attachRawTracepoint(object.programFd(name), symbol));
+	const twin = twinName(hook, byKprobe);
+	const names = twin ? [name, twin] : [name];
+	if (way === 'raw_tp') return tryTo(() => names.map((one) => attachRawTracepoint(object.programFd(one), symbol)));
 	if (byKprobe.has(symbol)) return tryTo(() => attachKprobe(object.program(name), symbol));
-	attachTracing(object.programFd(name), symbol);
+	for (const one of names) attachTracing(object.programFd(one), symbol);
 	return true;
 }
 

@@ -10,6 +10,8 @@ export interface Hook {
 	kind: HopKind;
 	/** `raw_tp`: the tracepoint's arguments as they are. `function`: fentry, and kprobe where that cannot be attached. */
 	way: 'raw_tp' | 'function' | 'fexit';
+	/** called with softirqs on: two programs watch it, so that one is at rest whatever a softirq interrupts (trace.bpf.c) */
+	twice?: true;
 	why: string;
 }
 
@@ -30,6 +32,7 @@ export const HOOKS: readonly Hook[] = [
 		symbol: 'kfree_skb',
 		kind: 'drop',
 		way: 'raw_tp',
+		twice: true,
 		why: 'says where, and from 5.17 (c504e5c2f964) why; consume_skb, its twin for packets that have arrived, is another',
 	},
 	{
@@ -83,9 +86,10 @@ export const HOOKS: readonly Hook[] = [
 		symbol: 'ip6_output',
 		kind: 'note',
 		way: 'function',
+		twice: true,
 		why: 'the stack sends it, its own or forwarded; redirect_neigh never comes here',
 	},
-	{ symbol: 'ip_output', kind: 'note', way: 'function', why: 'its IPv4 twin' },
+	{ symbol: 'ip_output', kind: 'note', way: 'function', twice: true, why: 'its IPv4 twin' },
 	{
 		symbol: 'skb_scrub_packet',
 		kind: 'note',
@@ -96,12 +100,14 @@ export const HOOKS: readonly Hook[] = [
 		symbol: 'nf_hook_slow',
 		kind: 'netfilter',
 		way: 'function',
+		twice: true,
 		why: 'called where somebody is registered at the hook, for a list packet by packet; an LSM alone, which sees all, is left out',
 	},
 	{
 		symbol: '__neigh_event_send',
 		kind: 'neighbour',
 		way: 'function',
+		twice: true,
 		why: "the neighbour's address is not known yet: the packet waits for it in arp_queue, or ends there",
 	},
 	{
@@ -114,9 +120,10 @@ export const HOOKS: readonly Hook[] = [
 		symbol: 'tcp_v6_do_rcv',
 		kind: 'tcp deliver',
 		way: 'function',
+		twice: true,
 		why: 'a socket was found; tcp_v6_rcv is called for no socket as well',
 	},
-	{ symbol: 'tcp_v4_do_rcv', kind: 'tcp deliver', way: 'function', why: 'its IPv4 twin' },
+	{ symbol: 'tcp_v4_do_rcv', kind: 'tcp deliver', way: 'function', twice: true, why: 'its IPv4 twin' },
 	{
 		symbol: 'tcp_child_process',
 		kind: 'tcp deliver',
