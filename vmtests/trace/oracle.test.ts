@@ -1,10 +1,10 @@
 /**
  * A tracer that is none of ours agrees, hop by hop: bpftrace, on the same datagrams at the same time.
  *
- * It looks where the table below says and shares none with ours: where the kernel has a second place to see a thing at, it is that one.
- * It finds the nonce at the packet's end and not behind its headers, namespaces by `stat`, drop reasons by what tracefs prints.
- * It cannot see which programs ran, nor what they said but for a redirect: the kernel inlines what calls them. So the names of programs
- * and how they are attached are left out of the comparison, and nothing else is.
+ * It looks where the table below says and shares none with ours: where the kernel has a second place to see a thing at,
+ * it is that one. It finds the nonce at the packet's end and not behind its headers, namespaces by `stat`, drop reasons
+ * by what tracefs prints. It cannot see which programs ran, nor what they said but for a redirect: the kernel inlines
+ * what calls them. So the names of programs and how they are attached are left out of the comparison, and nothing else.
  */
 import { expect, type Hop, type Lab, type Trace, test } from 'pathproof';
 import { FULL } from '../support/config.ts';
@@ -74,7 +74,7 @@ function receives(seen: Seen): string {
 	return `${place(seen)} receive`;
 }
 
-/** Of the host a hop of its own. At the ends its device received it, of which after redirect_peer only the stack tells. */
+/** Of the host a hop of its own. At the ends the device received it; after redirect_peer only the stack tells of that. */
 function stackReceives(family: 'ip' | 'ip6'): (seen: Seen) => string {
 	return (seen) => (seen.netns === 'host' ? `host ${family} receive` : receives(seen));
 }
