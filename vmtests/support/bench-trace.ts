@@ -34,9 +34,16 @@ export async function benchTrace({ kernel: selector, transactions, json }: Bench
 	else console.log(table(rows));
 }
 
-/** The same traffic with no tracer, with one that rests and with one that follows every packet: of each, the second run counts. */
 async function measure(session: Session, kernel: ProvidedKernel, transactions: number): Promise<Row> {
-	const lab = await session.lab(kernel, { profile: 'exact', forward: 'redirect', tracer: false });
+	const lab = await session.lab(kernel, COUNTED);
+	return { kernel: kernel.id, device: lab.state.options.device, ...(await traceCost(lab, transactions)) };
+}
+
+/** The lab that `traceCost` takes: it counts instructions, and no tracer is there yet. */
+export const COUNTED = { profile: 'exact', forward: 'redirect', tracer: false } as const;
+
+/** The same traffic with no tracer, with one that rests and with one that follows every packet: of each, the second run counts. */
+export async function traceCost(lab: Lab, transactions: number): Promise<Omit<Row, 'kernel' | 'device'>> {
 	await using _server = await lab.peer.spawn(['netserver', '-6', '-D', '-p', String(PORT)]);
 	await lab.peer.listening('t', PORT);
 	const run = () => instructionsPerPacket(lab, transactions);
@@ -51,8 +58,6 @@ async function measure(session: Session, kernel: ProvidedKernel, transactions: n
 	});
 	const events = trace.packets.reduce((sum, packet) => sum + packet.events.length, 0);
 	return {
-		kernel: kernel.id,
-		device: lab.state.options.device,
 		without: round(without),
 		idle: round(idle - without),
 		tracing: round(tracing - without),
