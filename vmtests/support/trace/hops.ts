@@ -74,7 +74,8 @@ const UPLINK = /^eth\d+$/;
 function directionOf(events: readonly PacketEvent[]): 'out' | 'in' {
 	const origin = events[0]!.netns;
 	if (origin === PEER) return 'in';
-	return origin === HOST && events.some(({ netns }) => !WIRED.includes(netns)) ? 'in' : 'out';
+	// a socket frees packets that no device has any more
+	return origin === HOST && events.some(({ netns, device }) => device && !WIRED.includes(netns)) ? 'in' : 'out';
 }
 
 function hopsOf(events: readonly PacketEvent[], { exact = false }: PathOptions): Hop[] {

@@ -138,6 +138,11 @@ test('a packet and its clone, which are on their way at once, are told apart', (
 	]);
 });
 
+test("what a socket frees, when no device has it any more, does not turn a packet's direction", () => {
+	const [packet] = packetPaths([segment('xmit', 'host:eth0', 1, 10), segment('drop', '0', 1, 10)], 0);
+	expect(packet).toMatchObject({ direction: 'out', fate: 'dropped' });
+});
+
 test('what waits where it was last seen is queued', () => {
 	expect(way([segment('xmit', 'web:eth0', 1, 10), segment('qdisc', 'host:eth0', 1, 10)])).toEqual([
 		'web:eth0 xmit, host:eth0 qdisc: queued',
