@@ -115,12 +115,15 @@ export function testDrops(causes: readonly Cause[]): void {
 }
 
 /** The first of the names that this kernel has, and no other; the functions where it has none of them. */
-export async function reasonsHere({ vm }: Lab, reason: readonly string[]): Promise<readonly string[]> {
-	const names = await vm
-		.use<typeof import('../support/guest/drops.ts')>('vmtests/support/guest/drops.ts')
-		.reasonNames();
+export async function reasonsHere(lab: Lab, reason: readonly string[]): Promise<readonly string[]> {
+	const names = await namesHere(lab);
 	const known = reason.find((name) => names.includes(name));
 	return known ? [known] : reason;
+}
+
+/** All that this kernel has; none before 5.17. */
+export function namesHere({ vm }: Lab): Promise<string[]> {
+	return vm.use<typeof import('../support/guest/drops.ts')>('vmtests/support/guest/drops.ts').reasonNames();
 }
 
 /** Of a connection the first packet, of datagrams the last: the one that the cause is for. */

@@ -1,4 +1,6 @@
-import { all, listenWith, pinned, testDrops } from './causes.ts';
+import { expect, type Trace, test } from 'pathproof';
+import { FULL } from '../support/config.ts';
+import { all, ingress, Listener, listenWith, namesHere, pinned, send, testDrops } from './causes.ts';
 
 testDrops([
 	{
@@ -69,6 +71,20 @@ testDrops([
 		full: true,
 	},
 ]);
+
+test('a segment beyond the window is dropped by the socket that has taken it', { tags: [FULL] }, async ({ lab }) => {
+	const here = await lab();
+	const connection = { protocol: 'tcp' } as const;
+	await using listener = new Listener(here, connection);
+	await listener.start();
+	const dropped = (trace: Trace) => trace.out.filter(({ fate }) => fate === 'dropped');
+	expect(dropped(await send(here, connection))).toEqual([]);
+	await ingress('web', 'beyond_window')(here, listener);
+	const trace = await send(here, connection);
+	// before there were reasons, TCP freed what it refused by __kfree_skb, which no tracepoint sees
+	if (!(await namesHere(here)).length) expect(dropped(trace)).toEqual([]);
+	else expect(dropped(trace)).toBeDroppedAt('peer tcp deliver', 'TCP_INVALID_SEQUENCE');
+});
 
 /** For packets from `address`: struct tcp_md5sig { struct sockaddr_storage addr; __u8 flags, prefixlen; __u16 keylen; int ifindex; __u8 key[80]; } in hex */
 function signatureKey(address: string): string {
