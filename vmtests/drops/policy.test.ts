@@ -85,7 +85,7 @@ testDrops([
 		needs: ['clsact'],
 		cause: egress('nine_rounds'),
 		at: 'host:eth0 egress[nine_rounds → pass]',
-		reason: ['RECURSION_LIMIT', '__dev_queue_xmit', 'kfree_skb_list'],
+		reason: ['RECURSION_LIMIT', '__dev_queue_xmit', 'kfree_skb_list_reason', 'kfree_skb_list'],
 		full: true,
 	},
 	{
