@@ -53,7 +53,7 @@ const COMMANDS: CommandRow[] = [
 	},
 	{
 		name: 'bench',
-		summary: 'how long a cold boot and a restored fork take',
+		summary: 'what the machinery itself costs: a boot, a fork, a traced packet',
 		load: () => import('./vmtests/support/bench-command.ts'),
 	},
 ];

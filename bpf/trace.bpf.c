@@ -21,28 +21,34 @@
 /*
  * A program is not run while it is running on that CPU: of a function that is called with softirqs on, a
  * softirq may come in between, and its packet would be missed. So two programs watch such a function. A
- * softirq finds one of them at rest, whichever it interrupted; where both run, the second knows by this that
- * the first has seen the packet: the last one that was seen alone, by hook, out of a softirq and in it.
+ * softirq finds one of them at rest, whichever it interrupted; where both run, the second finds the mark of
+ * the first, and leaves the packet to it. Each has a mark of its own, by hook, out of a softirq and in it:
+ * one that runs alone never finds the other's.
  */
+enum twin {
+	FIRST_TWIN,
+	SECOND_TWIN,
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 64);
+	__uint(max_entries, 128);
 	__type(key, __u32);
 	__type(value, __u64);
-} seen SEC(".maps");
+} marks SEC(".maps");
 
-static __noinline bool is_first_of_twins(__u32 hook, __u64 skb)
+static __noinline bool is_left_to_me(__u32 hook, __u64 skb, enum twin me)
 {
-	__u32 key = hook * 2 + !!context_flags();
-	__u64 *last = bpf_map_lookup_elem(&seen, &key);
+	__u32 mine = (hook * 2 + !!context_flags()) * 2 + me, others = mine ^ 1;
+	__u64 *own = bpf_map_lookup_elem(&marks, &mine), *other = bpf_map_lookup_elem(&marks, &others);
 
-	if (!last || !tracing())
+	if (!own || !other || !tracing())
 		return false;
-	if (*last == skb) {
-		*last = 0;
+	if (*other == skb) {
+		*other = 0;
 		return false;
 	}
-	*last = skb;
+	*own = skb;
 	return true;
 }
 
@@ -85,9 +91,9 @@ static __noinline void trace_drop(struct sk_buff *skb, __u64 location, __u64 rea
 	submit(&e, now);
 }
 
-static __always_inline void drop(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline void drop(struct bpf_raw_tracepoint_args *ctx, enum twin me)
 {
-	if (is_first_of_twins(HOOK_kfree_skb, ctx->args[0]))
+	if (is_left_to_me(HOOK_kfree_skb, ctx->args[0], me))
 		trace_drop((struct sk_buff *)ctx->args[0], ctx->args[1],
 			   bpf_core_type_exists(enum skb_drop_reason) ? ctx->args[2] : 0);
 }
@@ -95,14 +101,14 @@ static __always_inline void drop(struct bpf_raw_tracepoint_args *ctx)
 SEC("raw_tp/kfree_skb")
 int on_kfree_skb(struct bpf_raw_tracepoint_args *ctx)
 {
-	drop(ctx);
+	drop(ctx, FIRST_TWIN);
 	return 0;
 }
 
 SEC("raw_tp/kfree_skb")
 int twin_kfree_skb(struct bpf_raw_tracepoint_args *ctx)
 {
-	drop(ctx);
+	drop(ctx, SECOND_TWIN);
 	return 0;
 }
 
@@ -133,8 +139,7 @@ static __always_inline void set_softirq(__u32 serving)
 {
 	__u32 key = 0, *here;
 
-	if (!tracing())
-		return;
+	/* also while nothing is traced: a trace may begin, or end, in a softirq */
 	here = bpf_map_lookup_elem(&softirq, &key);
 	if (here)
 		*here = serving;
@@ -225,8 +230,8 @@ static __noinline void trace_neighbour(struct sk_buff *skb, struct neighbour *ne
 	FENTRY(fentry, function, true, how)                                                                  \
 	KPROBE(function, how)
 #define FUNCTION_TRACED_TWICE(function, how, skb_at)                                                         \
-	FENTRY(fentry, function, is_first_of_twins(HOOK_##function, ctx[skb_at]), how)                       \
-	FENTRY(twin, function, is_first_of_twins(HOOK_##function, ctx[skb_at]), how)                         \
+	FENTRY(fentry, function, is_left_to_me(HOOK_##function, ctx[skb_at], FIRST_TWIN), how)               \
+	FENTRY(twin, function, is_left_to_me(HOOK_##function, ctx[skb_at], SECOND_TWIN), how)                \
 	KPROBE(function, how)
 
 /* Its arguments are a skb; a socket and a skb; a netns, a socket and a skb; and those of two special cases.

@@ -1,4 +1,5 @@
 /** Forks that outlive their test: the newest ten that failed, saved whole, resumed by `pathproof shell --from NAME`. */
+import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { closest } from 'fastest-levenshtein';
@@ -14,12 +15,14 @@ export interface Kept {
 	guest: Guest;
 }
 
-/** The test's name as a directory's: what a shell need not quote. */
+const LONGEST_NAME = 120;
+
+/** The test's name as a directory's: what a shell need not quote. Where it is cut, a hash of the whole tells it from the next. */
 export function slug(name: string): string {
-	return name
-		.replace(/[^\w.]+/g, '-')
-		.replace(/^-|-$/g, '')
-		.slice(0, 120);
+	const whole = name.replace(/[^\w.]+/g, '-').replace(/^-|-$/g, '');
+	if (whole.length <= LONGEST_NAME) return whole;
+	const hash = createHash('sha256').update(name).digest('hex').slice(0, 8);
+	return `${whole.slice(0, LONGEST_NAME - hash.length - 1)}-${hash}`;
 }
 
 /** Saves the fork with all its memory (about 200 MB) and drops the oldest beyond ten. It has its name once it is whole: runs may keep at once. */

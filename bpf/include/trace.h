@@ -192,11 +192,11 @@ static __always_inline bool capture(struct event *e, const struct settings *now,
 
 	if (there > CAPTURED)
 		there = CAPTURED;
-	if (there < IPV4_HEADER + 8 || bpf_probe_read_kernel(e->bytes, there, ip))
+	if (there < IPV4_HEADER || bpf_probe_read_kernel(e->bytes, there, ip))
 		return false;
 	e->captured = there;
 	if (e->bytes[0] >> 4 == 6)
-		return now->family != 4 && there >= IPV6_HEADER + 8 && wanted_ipv6(now, e->bytes);
+		return now->family != 4 && there >= IPV6_HEADER && wanted_ipv6(now, e->bytes);
 	return e->bytes[0] >> 4 == 4 && now->family != 6 && wanted_ipv4(now, e->bytes);
 }
 

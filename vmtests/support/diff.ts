@@ -13,6 +13,8 @@ const comparable = z.object({
 	kernel: traceDocument.shape.kernel,
 	device: traceDocument.shape.device.nullable().default(null),
 	forward: traceDocument.shape.forward.nullable().default(null),
+	lostEvents: traceDocument.shape.lostEvents,
+	untraced: traceDocument.shape.untraced,
 	packets: z
 		.array(
 			z.object({
@@ -50,12 +52,21 @@ export function toComparable(document: unknown, name: string): ComparableTrace {
 			stage: 'usage',
 			hint: HINT,
 		});
-	const lost = Math.max(...data.packets.map(({ lostEvents }) => lostEvents));
+	const lost = Math.max(data.lostEvents ?? 0, ...data.packets.map(({ lostEvents }) => lostEvents));
 	if (lost)
 		throw new PathproofError(`${name}: ${lost} events were lost, so nothing can be said of the way`, {
 			stage: 'call',
 			hint: 'trace it again, with less traffic beside it',
 		});
+	const [unseen] = data.untraced ?? [];
+	if (unseen)
+		throw new PathproofError(
+			`${name}: the program ${unseen.name} ran unseen, ${unseen.why}: the same way may not be the same`,
+			{
+				stage: 'call',
+				hint: 'load it with its BTF (clang -g)',
+			},
+		);
 	return data;
 }
 

@@ -20,7 +20,7 @@ export interface EvidenceSource {
 	vm: PoolVm;
 	state: LabState;
 	/** of the whole test, in their order */
-	traces: readonly Pick<Trace, 'packets'>[];
+	traces: readonly Pick<Trace, 'packets' | 'lostEvents' | 'untraced'>[];
 	/** what the test says is wrong */
 	said?: readonly string[];
 	/** the command that stays inside the guest; null where the guest is not kept */
@@ -37,7 +37,8 @@ type File = (source: EvidenceSource, packets: readonly PacketPath[]) => string |
 
 const FILES: Record<string, File> = {
 	'path.txt': pathText,
-	'path.json': (source, packets) => `${JSON.stringify(toTraceDocument(source, { packets }))}\n`,
+	'path.json': (source, packets) =>
+		`${JSON.stringify(toTraceDocument(source, { packets, ...missedBy(source.traces) }))}\n`,
 	'path.pcapng': ({ vm }, packets) => pcapng(packets, { hardware: `qemu, ${vm.accel}`, os: `linux ${vm.kernel.id}` }),
 	'events.jsonl': (_, packets) =>
 		packets.flatMap(({ events }) => events.map((event) => `${JSON.stringify(toEventDocument(event))}\n`)).join(''),
@@ -69,6 +70,7 @@ export async function writeEvidence(dir: string, source: EvidenceSource): Promis
 				await writeFile(join(dir, name), await make(source, packets), { mode: name.endsWith('.sh') ? 0o755 : 0o644 });
 				return [];
 			} catch (error) {
+				await rm(join(dir, name), { force: true }); // of an earlier time
 				return [`${name}: ${error instanceof Error ? error.message : error}`];
 			}
 		}),
@@ -137,4 +139,12 @@ async function bpfState(vm: PoolVm): Promise<string> {
 		}),
 	);
 	return `${JSON.stringify(Object.fromEntries(said), null, '\t')}\n`;
+}
+
+/** What any of the traces did not see. */
+function missedBy(traces: EvidenceSource['traces']): Pick<Trace, 'lostEvents' | 'untraced'> {
+	return {
+		lostEvents: Math.max(0, ...traces.map(({ lostEvents }) => lostEvents)),
+		untraced: traces.flatMap(({ untraced }) => untraced),
+	};
 }

@@ -86,10 +86,10 @@ export class Lab {
 	};
 
 	async #stopTrace(): Promise<Trace> {
-		const { records, names, lostEvents, symbols, untraced } = await this.#tracer.stopTrace();
+		const { records, names, lostEvents, symbols, untraced, reasons } = await this.#tracer.stopTrace();
 		const events = decodeEvents(Buffer.from(records), names);
 		const exact = this.vm.profile === 'exact';
-		const trace = new Trace(packetPaths(events, lostEvents, { exact }), symbols, untraced);
+		const trace = new Trace(packetPaths(events, lostEvents, { exact }), symbols, untraced, reasons);
 		this.traces.push(trace);
 		return trace;
 	}

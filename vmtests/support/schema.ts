@@ -74,6 +74,15 @@ export const packetDocument = z.strictObject({
 	events: z.array(eventDocument).optional().describe('with --raw'),
 });
 
+/** What a trace did not see. Documents of before have neither. */
+const unseen = {
+	lostEvents: count.optional().describe('of the whole trace: where there are any, packets and hops may be missing'),
+	untraced: z
+		.array(z.strictObject({ name: z.string(), why: z.string() }))
+		.optional()
+		.describe('BPF programs that ran unseen'),
+};
+
 export const traceDocument = z
 	.strictObject({
 		schema: version,
@@ -82,6 +91,7 @@ export const traceDocument = z
 		accel,
 		device: z.enum(DEVICES),
 		forward: z.enum(FORWARDS),
+		...unseen,
 		packets: z.array(packetDocument),
 	})
 	.describe('pathproof trace --json, and each trace of pathproof tour --json');
@@ -92,6 +102,7 @@ export const liveDocument = z
 		kernel: z.string().describe("this host's, as uname -r says it"),
 		watched: z.array(z.string()).describe('kernel functions and tracepoints'),
 		unwatched: z.array(z.string()).describe('those that this kernel does not let be watched'),
+		...unseen,
 		packets: z.array(packetDocument),
 	})
 	.describe('pathproof trace --live --json');
@@ -206,7 +217,7 @@ const doctorDocument = z.strictObject({
 	),
 });
 
-/** By the stem of its file in `fixtures/schemas`. */
+/** `pathproof bench trace` */
 const traceCostDocument = z
 	.strictObject({
 		schema: version,

@@ -14,7 +14,7 @@ export interface Details {
 
 export function toTraceDocument(
 	{ vm, state }: Pick<Lab, 'vm' | 'state'>,
-	{ packets }: Pick<Trace, 'packets'>,
+	{ packets, lostEvents, untraced }: Pick<Trace, 'packets' | 'lostEvents' | 'untraced'>,
 	details: Details = {},
 ): TraceDocument {
 	const { device, forward } = state.options;
@@ -25,6 +25,8 @@ export function toTraceDocument(
 		accel: vm.accel,
 		device,
 		forward,
+		lostEvents,
+		untraced,
 		packets: packets.map((packet) => toPacketDocument(packet, details)),
 	});
 }

@@ -28,11 +28,12 @@ interface Scene extends AsyncDisposable {
 	trace(filter: PacketFilter): Promise<Seen>;
 	/** the same, packet by packet */
 	follow(filter: PacketFilter, tell: (packets: readonly PacketPath[]) => void): Promise<Pick<Seen, 'untraced'>>;
-	document(packets: readonly PacketPath[], details: Details): TraceDocument | LiveDocument;
+	document(seen: Seen, details: Details): TraceDocument | LiveDocument;
 }
 
 interface Seen {
 	packets: readonly PacketPath[];
+	lostEvents: number;
 	untraced: readonly UntracedProgram[];
 }
 
@@ -58,14 +59,15 @@ export async function runTrace(command: readonly string[], options: TraceOptions
 	}
 	const seen = await scene.trace(filter);
 	tellUntraced(seen);
+	if (seen.lostEvents) console.error(`${seen.lostEvents} events were lost: packets and hops may be missing`);
 	const packets = seen.packets.filter(concerns);
 	const selected = select(packets);
 	if (pcap !== undefined) writeCapture(pcap, pcapng(selected, scene.capture));
-	if (json) return console.log(JSON.stringify(scene.document(selected, details)));
+	if (json) return console.log(JSON.stringify(scene.document({ ...seen, packets: selected }, details)));
 	if (pcap === STDOUT) return;
 	print(scene.heading);
 	show(packets);
-	if (whyDropped) print([[], countDropped(packets)]);
+	if (whyDropped) print([[], countDropped(packets, seen.lostEvents)]);
 }
 
 /** A program that ran unseen may have done what no path shows. */
@@ -93,7 +95,7 @@ async function openLab(command: readonly string[], options: TraceOptions): Promi
 			capture: { hardware: `qemu, ${lab.vm.accel}`, os: `linux ${lab.vm.kernel.id}` },
 			trace: (filter) => (command.length ? lab.trace(filter, run) : STIMULI[stimulus]!.send(lab)),
 			follow: (filter, tell) => follow(lab.vm.use<typeof import('./guest/tracer.ts')>(GUEST_TRACER), filter, run, tell),
-			document: (packets, details) => toTraceDocument(lab, { packets }, details),
+			document: (seen, details) => toTraceDocument(lab, seen, details),
 			[Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
 		};
 	} catch (error) {
@@ -118,12 +120,14 @@ async function openHost(command: readonly string[], { container }: TraceOptions)
 		capture: { hardware: process.arch, os: `linux ${kernel}` },
 		trace: (filter) => traceHere(tracer, filter, run),
 		follow: (filter, tell) => follow(tracer, filter, run, tell),
-		document: (packets, details) =>
+		document: ({ packets, lostEvents, untraced }, details) =>
 			liveDocument.parse({
 				schema: 1,
 				kernel,
 				watched,
 				unwatched,
+				lostEvents,
+				untraced,
 				packets: packets.map((packet) => toPacketDocument(packet, details)),
 			}),
 		[Symbol.asyncDispose]: () => live[Symbol.asyncDispose](),
@@ -146,7 +150,7 @@ async function traceHere(tracer: Tracer, filter: PacketFilter, run: () => Promis
 		throw error;
 	}
 	const raw = await tracer.stopTrace();
-	return { packets: packetPaths(eventsOf(raw), raw.lostEvents), untraced: raw.untraced };
+	return { packets: packetPaths(eventsOf(raw), raw.lostEvents), lostEvents: raw.lostEvents, untraced: raw.untraced };
 }
 
 async function runHere(command: readonly string[], container: string | undefined): Promise<void> {

@@ -49,8 +49,10 @@ function showEvent(event: PacketEvent): Line {
 }
 
 /** After all packets of `why`: how many of them were delivered. */
-export function countDropped(packets: readonly PacketPath[]): Line {
+export function countDropped(packets: readonly PacketPath[], lostEvents: number): Line {
 	const missing = packets.filter(isMissing).length;
+	if (lostEvents)
+		return [span(`packets: ${packets.length}, and ${lostEvents} events lost: more may be missing`, 'bad')];
 	if (!packets.length) return [span('no packet was seen', 'bad')];
 	if (!missing) return [span(`packets: ${packets.length}, all delivered`, 'good')];
 	return [span(`packets: ${packets.length}, not delivered: ${missing}`, 'bad')];

@@ -87,10 +87,10 @@ export function watchingPrograms(): readonly number[] {
 
 const HOOK_KINDS = ['tcx/ingress', 'tcx/egress', 'netkit/peer', 'netkit/primary'] as const;
 
-/** By attach type: a packet on its way into the device's netns, or out of it. What netkit runs is past the pair already. */
-const ATTACHED: Record<number, Pick<ProgramRun, 'attach' | 'direction'>> = {
-	[ATTACH_TYPE['tcx/ingress']]: { attach: 'tcx', direction: 'ingress' },
-	[ATTACH_TYPE['tcx/egress']]: { attach: 'tcx', direction: 'egress' },
+/** By attach type; the direction is what the packet says, but for netkit: what that runs is past the pair already. */
+const ATTACHED: Record<number, Pick<ProgramRun, 'attach'> & Partial<ProgramRun>> = {
+	[ATTACH_TYPE['tcx/ingress']]: { attach: 'tcx' },
+	[ATTACH_TYPE['tcx/egress']]: { attach: 'tcx' },
 	[ATTACH_TYPE['netkit/peer']]: { attach: 'netkit', direction: 'ingress' },
 	[ATTACH_TYPE['netkit/primary']]: { attach: 'netkit', direction: 'ingress' },
 };
@@ -134,5 +134,5 @@ function unlinked(id: number, ifindex: number, netns: string | undefined): numbe
 
 /** A netkit link hangs on the primary, while its program may see the other end. */
 function linkOf(links: DeviceLink[], ifindex: number): DeviceLink | undefined {
-	return links.find((link) => link.ifindex === ifindex) ?? links.find(({ type }) => type === 'netkit') ?? links[0];
+	return links.find((link) => link.ifindex === ifindex) ?? links.find(({ type }) => type === 'netkit');
 }

@@ -28,6 +28,8 @@ export interface RawTrace {
 	symbols: string[];
 	/** programs that ran unseen */
 	untraced: UntracedProgram[];
+	/** all that this kernel can give for a drop */
+	reasons: string[];
 }
 
 interface Tracer {
@@ -132,6 +134,7 @@ function taken(missedBefore: number): RawTrace {
 		lostEvents: unwritten + missed() - missedBefore,
 		symbols,
 		untraced: untracedPrograms(),
+		reasons: [...tracer!.drops.reasons.values()],
 	};
 }
 

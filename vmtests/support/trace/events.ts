@@ -120,7 +120,7 @@ function decodeEvent(record: Buffer, names: NameMaps): PacketEvent | null {
 		device: cString(record, OFFSET.device, 16) || null,
 		ifindex: record.readUInt32LE(OFFSET.ifindex),
 		length,
-		payload: Math.max(0, length - record.readInt32LE(OFFSET.network) - headers),
+		payload: payloadOf(bytes, length - record.readInt32LE(OFFSET.network), headers),
 		mark: record.readUInt32LE(OFFSET.mark),
 		socket: (flags & FLAG.socket) !== 0,
 		softirq: (flags & FLAG.softirq) !== 0,
@@ -147,13 +147,21 @@ function dropOf(record: Buffer, dropped: boolean, names: NameMaps): Pick<PacketE
 	return { reason: reason ? (names.reasons.get(reason) ?? `REASON_${reason}`) : name, function: name };
 }
 
+/** What the IP header says, where it does: a short packet has Ethernet's padding behind it, a very large one no length (RFC 2675). */
+function payloadOf(bytes: Buffer, there: number, headers: number): number {
+	const said = bytes[0]! >> 4 === 6 ? bytes.readUInt16BE(4) + 40 : bytes.readUInt16BE(2);
+	const empty = bytes[0]! >> 4 === 6 ? 40 : 0;
+	return Math.max(0, (said === empty ? there : Math.min(there, said)) - headers);
+}
+
 const NFPROTO_NETDEV = 5;
-const NETFILTER_HOOKS = ['prerouting', 'input', 'forward', 'output', 'postrouting'];
+const IP_HOOKS = ['prerouting', 'input', 'forward', 'output', 'postrouting'];
 const NETDEV_HOOKS = ['ingress', 'egress'];
+export const NETFILTER_HOOKS = [...IP_HOOKS, ...NETDEV_HOOKS];
 
 /** struct nf_hook_state's hook, and its protocol in the byte above. */
 function netfilterHook(result: number): string {
-	const hooks = result >> 8 === NFPROTO_NETDEV ? NETDEV_HOOKS : NETFILTER_HOOKS;
+	const hooks = result >> 8 === NFPROTO_NETDEV ? NETDEV_HOOKS : IP_HOOKS;
 	return hooks[result & 0xff] ?? `hook ${result & 0xff}`;
 }
 

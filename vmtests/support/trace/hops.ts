@@ -18,7 +18,7 @@
  * | `drop NO_SOCKET` | it ended, by the kernel's reason, or by the function that dropped it where the kernel has no reasons (before 5.17) |
  */
 import { detailsOf } from './details.ts';
-import { type Packet, separatePackets, whereBytesWent } from './packets.ts';
+import { FREED_WITH_ANOTHER, type Packet, separatePackets, whereBytesWent } from './packets.ts';
 import type { Fate, Hop, PacketEvent, PacketPath } from './types.ts';
 
 export interface PathOptions {
@@ -51,7 +51,8 @@ export function packetPaths(
 	});
 }
 
-const WAITING = ['qdisc', 'backlog', 'neighbour'];
+/** Into a queue. Out of one is `qdisc_dequeue`. */
+const WAITING = ['qdisc_enqueue', 'enqueue_to_backlog', '__neigh_event_send'];
 const DROPPING = ['drop', 'aborted'];
 
 function fateOf(packet: Packet, hops: readonly Hop[], all: readonly Packet[]): Fate {
@@ -60,7 +61,7 @@ function fateOf(packet: Packet, hops: readonly Hop[], all: readonly Packet[]): F
 	if (last?.hop.startsWith('drop ') || DROPPING.includes(last?.verdict ?? '')) return 'dropped';
 	const went = whereBytesWent(packet, all);
 	if (went) return went;
-	return WAITING.includes(packet.events.at(-1)!.kind) ? 'queued' : 'unexplained';
+	return WAITING.includes(packet.events.at(-1)!.symbol) ? 'queued' : 'unexplained';
 }
 
 /** An XDP program sees a buffer: that the packet kept its socket is what was known before. */
@@ -116,7 +117,9 @@ function tell(event: PacketEvent, earlier: readonly PacketEvent[], hops: readonl
 			return `${event.program!.attach === 'cgroup' ? `${netns} cgroup` : place} ${event.program!.direction}`;
 		case 'redirect':
 			// after a program that was seen, this is what its verdict said already
-			return earlier.findLast((one) => one.kind !== 'note')?.kind === 'program' ? null : `${place} ingress`;
+			return earlier.findLast((one) => one.kind !== 'note')?.program?.verdict === 'redirect'
+				? null
+				: `${place} ingress`;
 		case 'netfilter':
 			return `${netns} netfilter ${event.hook}`;
 		case 'ip receive':
@@ -143,9 +146,6 @@ function tell(event: PacketEvent, earlier: readonly PacketEvent[], hops: readonl
 function isUplink({ netns, device }: PacketEvent): boolean {
 	return WIRED.includes(netns) && UPLINK.test(device ?? '');
 }
-
-/** A fragment on the frag_list of the datagram that it was put into, which has come to its own end. */
-const FREED_WITH_ANOTHER = 'skb_release_data';
 
 interface Afterwards {
 	protocol: RegExp;

@@ -144,9 +144,10 @@ test("what a socket frees, when no device has it any more, does not turn a packe
 });
 
 test('what waits where it was last seen is queued', () => {
-	expect(way([segment('xmit', 'web:eth0', 1, 10), segment('qdisc', 'host:eth0', 1, 10)])).toEqual([
-		'web:eth0 xmit, host:eth0 qdisc: queued',
-	]);
+	const enqueued = { ...segment('qdisc', 'host:eth0', 1, 10), symbol: 'qdisc_enqueue' };
+	expect(way([enqueued])).toEqual(['host:eth0 qdisc: queued']);
+	const dequeued = { ...segment('qdisc', 'host:eth0', 1, 10), symbol: 'qdisc_dequeue' };
+	expect(way([enqueued, dequeued])).toEqual(['host:eth0 qdisc: unexplained']);
 });
 
 test('into a qdisc and out of it is one hop', () => {
@@ -168,8 +169,76 @@ test('a fragment that is freed with the datagram it was put into was not dropped
 	expect(
 		way([
 			datagram('receive', 'peer:eth0', fragment),
-			datagram('udp deliver', 'peer'),
+			datagram('udp deliver', 'peer', { payload: 1940 }),
 			datagram('drop', 'peer', { ...fragment, ...freed }),
 		]),
 	).toEqual(['peer:eth0 receive: merged', 'peer udp deliver: delivered']);
+});
+
+/** A datagram or a piece of one; those of a test share their buffers only where it says so. */
+function udp(kind: PacketEvent['kind'], place: string, more: Partial<PacketEvent> = {}): PacketEvent {
+	return { ...segment(kind, place, 0, 4), protocol: 'udp', tcp: null, ...more };
+}
+
+test('a fragment that was lost is not explained by another datagram between the same two', () => {
+	const events = [
+		udp('receive', 'peer:eth0', { fragment: 0, payload: 1440, ipId: 7 }),
+		udp('receive', 'peer:eth0', { fragment: 1448, payload: 500, ipId: 7, skb: '2', head: '2' }),
+		udp('udp deliver', 'peer', { destinationPort: 54, skb: '3', head: '3' }),
+	];
+	expect(way(events)).toEqual([
+		'peer:eth0 receive: unexplained',
+		'peer:eth0 receive: unexplained',
+		'peer udp deliver: delivered',
+	]);
+});
+
+test('a datagram that was lost is not explained by the fragments of another', () => {
+	const events = [
+		udp('receive', 'host:web', { payload: 3000 }),
+		udp('xmit', 'host:eth0', { fragment: 0, payload: 800, ipId: 7, skb: '2', head: '2' }),
+	];
+	expect(way(events)[0]).toBe('host:web receive: unexplained');
+});
+
+test('an ICMP error that was lost is not explained by the packet that it quotes', () => {
+	const addresses = Buffer.from('20010db8000000000000000000000001' + '20010db8000000000000000000000002', 'hex');
+	const header = Buffer.concat([Buffer.alloc(8), addresses]);
+	const icmp = { type: 1, code: 4, id: 0, sequence: 0 };
+	const error = udp('receive', 'peer:eth0', {
+		protocol: 'icmp',
+		icmp,
+		bytes: Buffer.concat([Buffer.alloc(48), header]),
+	});
+	const quoted = udp('xmit', 'peer:eth0', { bytes: header, skb: '2', head: '2' });
+	expect(way([error, quoted])[0]).toBe('peer:eth0 receive: unexplained');
+});
+
+test('a clone that is dropped is not the end of the packet it was made of', () => {
+	expect(
+		way([
+			udp('xmit', 'host:eth0'),
+			udp('drop', 'host:eth0', { skb: '2', reason: 'QDISC_DROP' }),
+			udp('udp deliver', 'peer'),
+		]),
+	).toEqual(['host:eth0 xmit, peer udp deliver: delivered', 'drop QDISC_DROP: dropped']);
+});
+
+test('two datagrams alike, of which XDP copies the buffers, keep to their own way', () => {
+	const xdp = { name: 'look', attach: 'xdp', direction: 'ingress', verdict: 'pass' } as const;
+	const first = { skb: '1', head: '1' };
+	const second = { skb: '2', head: '2' };
+	expect(
+		way([
+			udp('xmit', 'peer:eth0', first),
+			udp('xmit', 'peer:eth0', second),
+			udp('program', 'host:eth0', { skb: '0', head: 'a', program: xdp }),
+			udp('program', 'host:eth0', { skb: '0', head: 'b', program: xdp }),
+			udp('receive', 'host:eth0', { skb: '3', head: 'a' }),
+			udp('receive', 'host:eth0', { skb: '4', head: 'b' }),
+		]),
+	).toEqual([
+		'peer:eth0 xmit, host:eth0 ingress, host:eth0 receive: unexplained',
+		'peer:eth0 xmit, host:eth0 ingress, host:eth0 receive: unexplained',
+	]);
 });

@@ -34,6 +34,9 @@ export function separatePackets(events: readonly PacketEvent[]): Packet[] {
 	return packets;
 }
 
+/** The function that frees a fragment on the frag_list of the datagram that it was put into, once that has come to its own end. */
+export const FREED_WITH_ANOTHER = 'skb_release_data';
+
 /** What packets of one direction of a conversation have in common. */
 export function flowOf({ protocol, source, destination, sourcePort, destinationPort }: PacketEvent): string {
 	return [protocol, source, sourcePort, destination, destinationPort].join(' ');
@@ -51,7 +54,8 @@ function keyOf(event: PacketEvent): string {
 function samePacket(alike: readonly Packet[], event: PacketEvent): Packet | undefined {
 	const candidates = alike.filter((packet) => mayGoOn(packet, event));
 	const by = (same: typeof isSameBuffer) => candidates.findLast(({ events }) => events.some((one) => same(one, event)));
-	return by(isSameSkb) ?? by(isSameBuffer) ?? candidates.at(-1);
+	// of several alike the one that has been under way for longest
+	return by(isSameSkb) ?? by(isSameBuffer) ?? candidates[0];
 }
 
 /**
@@ -61,7 +65,10 @@ function samePacket(alike: readonly Packet[], event: PacketEvent): Packet | unde
 function mayGoOn({ events, ended }: Packet, event: PacketEvent): boolean {
 	if (ended) return isEnd(event) && events.some((one) => isSameBuffer(one, event));
 	const again = events.some((one) => isSamePlace(one, event));
-	return !again || (event.kind !== 'xmit' && events.some(({ skb }) => skb === event.skb));
+	if (again) return event.kind !== 'xmit' && events.some((one) => isSameSkb(one, event));
+	// a clone that is dropped is not the packet that it was made of
+	const dropped = event.kind === 'drop' && event.function !== FREED_WITH_ANOTHER;
+	return !dropped || events.some((one) => isSameSkb(one, event)) || !events.some((one) => isSameBuffer(one, event));
 }
 
 function isSamePlace(a: PacketEvent, b: PacketEvent): boolean {
@@ -74,7 +81,7 @@ function isSameSkb(a: PacketEvent, b: PacketEvent): boolean {
 }
 
 function isSameBuffer(a: PacketEvent, b: PacketEvent): boolean {
-	return a.skb === b.skb || a.head === b.head;
+	return isSameSkb(a, b) || a.head === b.head;
 }
 
 function isEnd({ kind }: PacketEvent): boolean {
@@ -92,8 +99,9 @@ export function whereBytesWent(packet: Packet, all: readonly Packet[]): 'unwrapp
 	const others = all.filter((other) => other !== packet && isSameConversation(other.events[0]!, last));
 	const later = others.filter(({ events }) => events.at(-1)!.time >= last.time).map(({ events }) => events[0]!);
 	const here = later.filter(({ netns }) => netns === last.netns);
-	if (last.fragment !== null) return later.some(({ fragment }) => fragment === null) ? 'merged' : null;
-	if (here.some(({ fragment }) => fragment !== null)) return 'segmented';
+	if (last.fragment !== null)
+		return others.some(({ events }) => events.some((event) => isMadeOf(event, last))) ? 'merged' : null;
+	if (areFragmentsOf(last, here)) return 'segmented';
 	if (!last.payload) return null;
 	const smaller = here.filter(({ payload }) => payload < last.payload);
 	if (last.protocol === 'udp') return addUp(last, smaller) ? 'segmented' : null;
@@ -101,6 +109,25 @@ export function whereBytesWent(packet: Packet, all: readonly Packet[]): 'unwrapp
 	if (isCovered(rangeOf(last), smaller.map(rangeOf))) return 'segmented';
 	const larger = later.filter(({ payload }) => payload > last.payload);
 	return larger.some((event) => isCovered(rangeOf(last), [rangeOf(event)])) ? 'merged' : null;
+}
+
+/** A whole datagram, made of this fragment among others: there, large enough, and with its identification where that is kept. */
+function isMadeOf(whole: PacketEvent, fragment: PacketEvent): boolean {
+	if (whole.netns !== fragment.netns || whole.time < fragment.time) return false;
+	if (whole.fragment !== null || (fragment.family === 4 && whole.ipId !== fragment.ipId)) return false;
+	return whole.payload + LARGEST_HEADER >= fragment.fragment! + fragment.payload;
+}
+
+/** Of a transport: what a fragment's offset counts and a datagram's payload does not. */
+const LARGEST_HEADER = 60;
+
+function areFragmentsOf(whole: PacketEvent, events: readonly PacketEvent[]): boolean {
+	const fragments = events.filter((event) => event.fragment !== null && event.time >= whole.time);
+	const wholes = Map.groupBy(fragments, ({ ipId }) => ipId);
+	return [...wholes].some(([ipId, pieces]) => {
+		const sum = pieces.reduce((bytes, { payload }) => bytes + payload, 0);
+		return (whole.family === 6 || ipId === whole.ipId) && sum >= whole.payload && sum <= whole.payload + LARGEST_HEADER;
+	});
 }
 
 /** Datagrams have no sequence numbers: the next ones of the flow hold these bytes, no more and no less (UDP_SEGMENT, 4.18). */
@@ -115,6 +142,8 @@ function addUp(whole: PacketEvent, pieces: readonly PacketEvent[]): boolean {
 
 /** Whether the IP header of one is behind that of the other: both addresses, which no payload has one behind the other by chance. */
 function carries(outer: PacketEvent, inner: PacketEvent): boolean {
+	// an error quotes the packet that it is about
+	if (outer.icmp) return false;
 	const { at, size } = inner.family === 6 ? { at: 8, size: 32 } : { at: 12, size: 8 };
 	const addresses = inner.bytes.subarray(at, at + size);
 	return addresses.length === size && Buffer.from(outer.bytes.subarray(at + size)).includes(addresses);

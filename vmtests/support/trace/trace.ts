@@ -15,16 +15,30 @@ export class Trace {
 	/** programs that ran unseen, e.g. because they were loaded without BTF */
 	readonly untraced: readonly UntracedProgram[];
 
-	constructor(packets: readonly PacketPath[], symbols: readonly string[], untraced: readonly UntracedProgram[] = []) {
+	/** what this kernel can give as the reason of a drop, none before 5.17; null where it was not asked */
+	readonly reasons: readonly string[] | null;
+
+	constructor(
+		packets: readonly PacketPath[],
+		symbols: readonly string[],
+		untraced: readonly UntracedProgram[] = [],
+		reasons: readonly string[] | null = null,
+	) {
 		this.packets = packets;
 		this.symbols = symbols;
 		this.untraced = untraced;
+		this.reasons = reasons;
 		for (const packet of packets) for (const part of [packet, ...packet.hops]) TRACES.set(part, this);
 	}
 
 	/** The one that a packet or a hop was taken from; undefined where it was made by hand. */
 	static of(part: PacketPath | Hop): Trace | undefined {
 		return TRACES.get(part);
+	}
+
+	/** events that were not seen: no claim holds where there are any */
+	get lostEvents(): number {
+		return Math.max(0, ...this.packets.map(({ lostEvents }) => lostEvents));
 	}
 
 	/** the packets from the container */

@@ -18,6 +18,8 @@ export interface Evidence {
 	hop: Hop | null;
 	/** what was watched; null where packets were made by hand */
 	symbols: readonly string[] | null;
+	/** the reasons that the kernel can give for a drop; null where packets were made by hand */
+	reasons: readonly string[] | null;
 	untraced: readonly UntracedProgram[];
 	lostEvents: number;
 	/** the claim is made with `.not` */
@@ -46,15 +48,24 @@ export function matcher<Args extends unknown[]>(
 export function gather(received: unknown, name: string, isNot: boolean): Evidence {
 	const hop = isHop(received) ? received : null;
 	const packets = hop ? [] : packetsOf(received, name);
-	const trace = received instanceof Trace ? received : [...packets, ...(hop ? [hop] : [])].map(Trace.of).find(Boolean);
+	// a list may be of several traces: what one of them lacks, all of it lacks
+	const traces = [...new Set(received instanceof Trace ? [received] : (hop ? [hop] : packets).map(Trace.of))];
+	const known = traces.filter((trace) => trace !== undefined);
+	const all = [...packets, ...known.flatMap((trace) => trace.packets)];
 	return {
 		packets,
 		hop,
-		symbols: trace?.symbols ?? null,
-		untraced: trace?.untraced ?? [],
-		lostEvents: (trace?.packets ?? packets).reduce((most, { lostEvents }) => Math.max(most, lostEvents), 0),
+		symbols: common(known.map(({ symbols }) => symbols)),
+		reasons: common(known.flatMap(({ reasons }) => (reasons ? [reasons] : []))),
+		untraced: known.flatMap(({ untraced }) => untraced),
+		lostEvents: all.reduce((most, { lostEvents }) => Math.max(most, lostEvents), 0),
 		isNot,
 	};
+}
+
+/** What is in each of the lists; null where there is none. */
+function common(lists: readonly (readonly string[])[]): readonly string[] | null {
+	return lists.length ? lists.reduce((all, list) => all.filter((word) => list.includes(word))) : null;
 }
 
 function isHop(received: unknown): received is Hop {

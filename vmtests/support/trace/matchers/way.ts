@@ -1,5 +1,6 @@
 /** The hops that packets took: all of them, some of them, how many. */
 import { comparePath, formatRows } from '../compare.ts';
+import { NETFILTER_HOOKS } from '../events.ts';
 import { HOOKS } from '../hooks.ts';
 import { formatStep, type Path, type PathStep, parsePath, parseStep, stepMatches } from '../path.ts';
 import { formatPacket, formatTuple, nearSymbols } from '../trace.ts';
@@ -63,8 +64,11 @@ function withGaps(steps: readonly PathStep[]): PathStep[] {
 	return ['any', ...steps.flatMap((step): PathStep[] => (step === 'any' ? [] : [step, 'any']))];
 }
 
-function startsAt(step: PathStep | undefined, { hops }: Way): boolean {
-	return step === undefined || step === 'any' || placeOf(hops[0]?.hop) === placeOf(step.hop);
+/** Where the packet was first seen, whatever its first hop is called: `drop NO_SOCKET` names no place. */
+function startsAt(step: PathStep | undefined, { packets, hops }: Way): boolean {
+	if (step === undefined || step === 'any') return true;
+	const origin = packets[0]?.events[0]?.netns ?? hops[0]?.netns;
+	return origin === placeOf(step.hop) || step.hop.startsWith('drop ');
 }
 
 function placeOf(hop: string | undefined): string | undefined {
@@ -93,6 +97,7 @@ export function traverses(evidence: Evidence, hopOrSymbol: string): Verdict {
 }
 
 export function takesHops(evidence: Evidence, counts: HopCounts): Verdict {
+	if (!Object.keys(counts).length) return undecided(evidence, 'no kind of hop is named: `toTakeHops({ backlog: 0 })`');
 	const unwatched = Object.entries(counts)
 		.filter(([, count]) => evidence.isNot || count === 0)
 		.map(([kind]) => kindUnwatched(evidence, kind))
@@ -128,12 +133,28 @@ function isKind(kind: string, wanted: string): boolean {
 const OF_PROGRAMS = ['ingress', 'egress'];
 
 /** Why hops of this name, or of this kind, cannot be denied: null where they can. */
-function kindUnwatched({ symbols }: Evidence, wanted: string): string | null {
+function kindUnwatched({ symbols, reasons }: Evidence, wanted: string): string | null {
 	if (!symbols) return null;
+	if (wanted.startsWith('drop ')) return reasons && reasonUnknown(reasons, wanted.slice('drop '.length));
 	const seen = HOOKS.filter(({ symbol, kind }) => symbols.includes(symbol) && kind !== 'program' && kind !== 'note');
 	const kinds = [...new Set([...OF_PROGRAMS, ...seen.map(({ kind }) => kind)])];
-	if (kinds.some((kind) => isKind(kind, wanted) || isKind(kind, kindOf(wanted)))) return null;
+	if (kinds.some((kind) => isKind(kind, wanted) || isHopOf(kind, wanted))) return null;
 	return `nothing watched \`${wanted}\`; the hops that were watched are ${kinds.join(', ')}`;
+}
+
+/** Whether a hop of this kind can have that name. */
+function isHopOf(kind: string, name: string): boolean {
+	if (kind === 'netfilter') return new RegExp(`^\\S+ netfilter (?:${NETFILTER_HOOKS.join('|')})$`).test(name);
+	if (OF_PROGRAMS.includes(kind)) return new RegExp(`^\\S+(?::\\S+| cgroup) ${kind}$`).test(name);
+	const ofDevice = ['xmit', 'receive', 'qdisc', 'neighbour'].includes(kind);
+	return new RegExp(`^[^\\s:]+${ofDevice ? ':\\S+' : ''} ${kind}$`).test(name);
+}
+
+/** A kernel that has no reasons, or not this one, cannot have given it. A function's name is what it gives in its place. */
+function reasonUnknown(reasons: readonly string[], wanted: string): string | null {
+	if (reasons.includes(wanted) || /[a-z]/.test(wanted)) return null;
+	const [near] = nearSymbols(reasons, wanted);
+	return `this kernel drops for no reason \`${wanted}\`${near ? `: did you mean \`${near}\`?` : ''}`;
 }
 
 function symbolUnwatched({ symbols }: Evidence, wanted: string): string | null {
