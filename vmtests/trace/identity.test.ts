@@ -1,5 +1,6 @@
 /** One packet stays one packet: through queues and rules, programs and namespaces, cut up and put together, made anew by a proxy. */
 import { expect, type Node, path, test } from 'pathproof';
+import { FULL } from '../support/config.ts';
 
 const FORWARDED =
 	'web:eth0 xmit, host backlog, host:web receive, host ip6 receive, host ip6 forward, host:eth0 xmit, peer:eth0 receive';
@@ -20,20 +21,24 @@ test('a segment that a device cuts up has gone on in its pieces, and all of them
 	expect(pieces).toFollowPath(path`host:eth0 xmit, peer:eth0 receive, peer tcp deliver`);
 });
 
-test.for([6, 4] as const)('a datagram in fragments is delivered whole, IPv%i', async (family, { lab, requires }) => {
-	await requires('veth');
-	const { web, peer } = await lab({ device: 'veth', forward: 'stack' });
-	const trace = await web.udp(peer, 53, { family, size: 4000 });
-	expect(trace).toBeAccountedFor();
-	const fragments = trace.out.filter(({ packet }) => packet.detail.startsWith('fragment'));
-	const ip = family === 6 ? 'ip6' : 'ip';
-	expect(fragments.map(({ packet, fate }) => `${packet.detail}: ${fate}`)).toEqual(
-		[0, 1448, 2896].map((at) => `fragment at ${family === 6 ? at : at + 32 * (at / 1448)}: merged`),
-	);
-	expect(fragments).toFollowPath(path`${FORWARDED.replaceAll('ip6', ip)}`);
-	const [whole] = trace.out.filter(({ fate }) => fate === 'delivered');
-	expect(whole).toTraverse('peer udp deliver');
-});
+for (const family of [6, 4] as const)
+	test(`a datagram in fragments is delivered whole, IPv${family}`, { tags: family === 4 ? [FULL] : [] }, async ({
+		lab,
+		requires,
+	}) => {
+		await requires('veth');
+		const { web, peer } = await lab({ device: 'veth', forward: 'stack' });
+		const trace = await web.udp(peer, 53, { family, size: 4000 });
+		expect(trace).toBeAccountedFor();
+		const fragments = trace.out.filter(({ packet }) => packet.detail.startsWith('fragment'));
+		const ip = family === 6 ? 'ip6' : 'ip';
+		expect(fragments.map(({ packet, fate }) => `${packet.detail}: ${fate}`)).toEqual(
+			[0, 1448, 2896].map((at) => `fragment at ${family === 6 ? at : at + 32 * (at / 1448)}: merged`),
+		);
+		expect(fragments).toFollowPath(path`${FORWARDED.replaceAll('ip6', ip)}`);
+		const [whole] = trace.out.filter(({ fate }) => fate === 'delivered');
+		expect(whole).toTraverse('peer udp deliver');
+	});
 
 /** Answers to nobody: takes a datagram, and sends its payload on as one of its own. */
 async function relay(at: Node, to: Node): Promise<AsyncDisposable> {
@@ -59,7 +64,10 @@ test('a datagram that a proxy makes anew is followed by its nonce', async ({ lab
 	expect(both).not.toFollowPath(way);
 });
 
-test('a datagram in a tunnel is found by its nonce, whatever is around it', async ({ lab, requires }) => {
+test('a datagram in a tunnel is found by its nonce, whatever is around it', { tags: [FULL] }, async ({
+	lab,
+	requires,
+}) => {
 	await requires('veth', 'vxlan');
 	const { web, peer, trace } = await lab({ device: 'veth', forward: 'stack' });
 	for (const [node, other, address] of [
@@ -86,7 +94,10 @@ test('a datagram in a tunnel is found by its nonce, whatever is around it', asyn
 	expect([inner!.fate, outer!.fate]).toEqual(['dropped', 'unwrapped']);
 });
 
-test('what waits in a qdisc, for a rule and for a neighbour is one packet all the while', async ({ lab, requires }) => {
+test('what waits in a qdisc, for a rule and for a neighbour is one packet all the while', { tags: [FULL] }, async ({
+	lab,
+	requires,
+}) => {
 	await requires('veth', 'netem', 'nftables');
 	const { web, host, peer } = await lab({ device: 'veth', forward: 'stack' });
 	await host.exec(['tc', 'qdisc', 'add', 'dev', 'eth0', 'root', 'netem', 'delay', '10ms']);

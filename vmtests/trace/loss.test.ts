@@ -20,13 +20,13 @@ async function withoutOffloads(...nodes: Node[]): Promise<void> {
 }
 
 const DEVICES = [
-	{ device: 'veth', needs: 'veth', tags: [] },
-	{ device: 'netkit', needs: 'netkit', tags: [FULL] },
+	{ device: 'veth', needs: 'veth' },
+	{ device: 'netkit', needs: 'netkit' },
 ] as const;
 
-for (const { device, needs, tags } of DEVICES) {
+for (const { device, needs } of DEVICES) {
 	test(`10,000 packets of iperf3 and netperf through ${device} are accounted for, to the last one`, {
-		tags: [...tags],
+		tags: [FULL],
 	}, async ({ lab, requires }) => {
 		await requires(needs);
 		const { web, peer, trace } = await lab({ device, forward: 'redirect' });
@@ -47,10 +47,9 @@ for (const { device, needs, tags } of DEVICES) {
 	});
 }
 
-test('a trace changes nothing: what is delivered and what the kernel counts are the same where no tracer is', async ({
-	lab,
-	requires,
-}) => {
+test('a trace changes nothing: what is delivered and what the kernel counts are the same where no tracer is', {
+	tags: [FULL],
+}, async ({ lab, requires }) => {
 	await requires('veth');
 	const traced = await lab({ device: 'veth', forward: 'redirect' });
 	const trace = await traced.trace({}, () => sendSome(traced));
