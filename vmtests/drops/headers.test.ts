@@ -37,6 +37,7 @@ testDrops([
 		cause: run('host', 'ip neigh replace 2001:db8:0:1::2 lladdr 02:00:5e:00:53:99 dev eth0 nud permanent'),
 		at: 'peer:eth0 receive',
 		reason: ['OTHERHOST', 'ip6_rcv_core'],
+		full: true,
 	},
 	{
 		title: 'a packet that a program redirects to lo without a new MAC address is not taken there',

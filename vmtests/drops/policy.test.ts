@@ -94,6 +94,7 @@ testDrops([
 		cause: pinned('bpftool net attach xdpgeneric pinned $PINNED/xdp_discard dev eth0'),
 		at: 'host:eth0 ingress[xdp_discard → drop]',
 		reason: ['do_xdp_generic', 'netif_receive_generic_xdp'],
+		full: true,
 	},
 	{
 		title: "an XDP program in the driver drops a packet before the device's receive",

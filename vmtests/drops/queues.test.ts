@@ -8,6 +8,7 @@ testDrops([
 		cause: run('host', 'tc qdisc replace dev eth0 root netem limit 1 delay 100ms'),
 		at: 'host ip6 forward',
 		reason: ['QDISC_DROP', 'kfree_skb_list'],
+		full: true,
 	},
 	{
 		title: 'a bad link, as netem makes it, loses a packet that it took',

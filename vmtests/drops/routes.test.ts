@@ -96,6 +96,7 @@ testDrops([
 		),
 		at: 'host:eth0 neighbour',
 		reason: ['NEIGH_FAILED', '__neigh_event_send'],
+		full: true,
 	},
 	{
 		title: 'a packet to an address that the host has taken is delivered there, where nobody listens',

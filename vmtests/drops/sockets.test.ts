@@ -36,6 +36,7 @@ testDrops([
 		cause: pinned('bpftool cgroup attach /sys/fs/cgroup cgroup_inet_ingress pinned $PINNED/refuse_in'),
 		at: 'peer cgroup ingress[refuse_in → drop]',
 		reason: ['SOCKET_FILTER', 'udpv6_queue_rcv_one_skb'],
+		full: true,
 	},
 	{
 		title: "a program of the sender's cgroup refuses a datagram before any device has it",

@@ -110,7 +110,10 @@ test('what waits in a qdisc, for a rule and for a neighbour is one packet all th
 	);
 });
 
-test('netkit takes the way of veth, except that it spares the wait for a softirq', async ({ lab, requires }) => {
+test('netkit takes the way of veth, except that it spares the wait for a softirq', { tags: [FULL] }, async ({
+	lab,
+	requires,
+}) => {
 	await requires('veth', 'netkit');
 	const veth = await lab({ device: 'veth', forward: 'redirect' });
 	const netkit = await lab({ device: 'netkit', forward: 'redirect' });

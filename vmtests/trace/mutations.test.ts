@@ -88,7 +88,6 @@ const MUTATIONS: readonly Mutation[] = [
 			await forwarding(lab);
 		},
 		difference: ['host:web ingress[egress_neigh → redirect]', 'host:web ingress[egress_neigh → pass]'],
-		sample: true,
 	},
 	{
 		title: 'the next hop is on another device: lo',

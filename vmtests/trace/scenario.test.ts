@@ -38,7 +38,7 @@ const WAYS: readonly Ways[] = [
 		forward: 'stack',
 		out: 'web:eth0 xmit, host backlog, host:web receive, host IP receive, host IP forward, host:eth0 xmit, peer:eth0 receive',
 		in: 'peer:eth0 xmit, host:eth0 receive, host IP receive, host IP forward, host:web xmit, web backlog, web:eth0 receive',
-		sample: [6],
+		sample: [],
 	},
 	{
 		device: 'netkit',
