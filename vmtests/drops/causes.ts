@@ -109,21 +109,15 @@ export function testDrops(causes: readonly Cause[]): void {
 			await cause?.(here, listener);
 			const trace = await send(here, { ...packet, ...instead });
 			const place = trace.symbols.includes('qdisc_enqueue') ? at : (atUnseenQueue ?? at);
-			expect(judgedOf(trace, packet)).toBeDroppedAt(place, await reasonsHere(here, reason));
+			expect(judgedOf(trace, packet)).toBeDroppedAt(place, reasonsHere(trace, reason));
 		});
 	}
 }
 
-/** The first of the names that this kernel has, and no other; the functions where it has none of them. */
-export async function reasonsHere(lab: Lab, reason: readonly string[]): Promise<readonly string[]> {
-	const names = await namesHere(lab);
-	const known = reason.find((name) => names.includes(name));
-	return known ? [known] : reason;
-}
-
-/** All that this kernel has; none before 5.17. */
-export function namesHere({ vm }: Lab): Promise<string[]> {
-	return vm.use<typeof import('../support/guest/drops.ts')>('vmtests/support/guest/drops.ts').reasonNames();
+/** The first of the names that the kernel of this trace has, and no other; the functions where it has none of them. */
+export function reasonsHere({ reasons }: Trace, wanted: readonly string[]): readonly string[] {
+	const known = wanted.find((name) => reasons!.includes(name));
+	return known ? [known] : wanted;
 }
 
 /** Of a connection the first packet, of datagrams the last: the one that the cause is for. */

@@ -68,8 +68,8 @@ test('a datagram larger than the MTU goes in fragments; where one is lost, the o
 		await sleep(2000);
 	});
 	const [, first, later] = lossy.out;
-	expect(later).toBeDroppedAt('host netfilter forward', await reasonsHere(here, ['NETFILTER_DROP', 'nf_hook_slow']));
-	expect(first).toBeDroppedAt('peer:eth0 receive', await reasonsHere(here, ['FRAG_REASM_TIMEOUT', 'ip6_frag_expire']));
+	expect(later).toBeDroppedAt('host netfilter forward', reasonsHere(lossy, ['NETFILTER_DROP', 'nf_hook_slow']));
+	expect(first).toBeDroppedAt('peer:eth0 receive', reasonsHere(lossy, ['FRAG_REASM_TIMEOUT', 'ip6_frag_expire']));
 });
 
 test('a fragment that comes a second time is dropped, and the datagram is delivered', {
@@ -84,7 +84,7 @@ test('a fragment that comes a second time is dropped, and the datagram is delive
 	expect(dropped(await send(here, datagram))).toEqual([]);
 	await here.host.exec(['tc', 'qdisc', 'replace', 'dev', 'eth0', 'root', 'netem', 'duplicate', '100%']);
 	const trace = await send(here, datagram);
-	expect(dropped(trace)).toBeDroppedAt('peer:eth0 receive', await reasonsHere(here, ['DUP_FRAG', 'ipv6_frag_rcv']));
+	expect(dropped(trace)).toBeDroppedAt('peer:eth0 receive', reasonsHere(trace, ['DUP_FRAG', 'ipv6_frag_rcv']));
 	expect(trace.out[0]).toBeAccountedFor({ delivered: 1 });
 });
 

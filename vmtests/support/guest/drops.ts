@@ -30,11 +30,6 @@ export function dropNames(): DropNames {
 	return { reasons, functionAt: (location) => functionAt(kallsyms, location) };
 }
 
-/** All the names that the kernel has for why it drops; none before 5.17. */
-export function reasonNames(): string[] {
-	return [...reasonsOf(kernelEnums(REASON_ENUMS)).values()];
-}
-
 function reasonsOf(enums: Record<keyof typeof REASONS, Map<number, string>>): Map<number, string> {
 	return new Map(
 		REASON_ENUMS.flatMap((name) =>

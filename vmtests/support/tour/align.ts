@@ -1,5 +1,5 @@
 /** Two ways of the same packet side by side: where they agree, and what only one of them took. */
-import { commonFrom } from '../trace/compare.ts';
+import { stretches } from '../trace/compare.ts';
 import type { Hop } from '../trace/types.ts';
 
 /** A hop and its number on its own way, from 1. */
@@ -18,31 +18,12 @@ export interface Pair {
 
 /** Longest common subsequence of the hops' names. What only one took stands beside what only the other took in the same netns. */
 export function align(left: readonly Hop[], right: readonly Hop[]): Pair[] {
-	const common = commonFrom(left, right, (mine, other) => mine.hop === other.hop);
-	const pairs: Pair[] = [];
-	let alone: { left: Taken[]; right: Taken[] } = { left: [], right: [] };
-	const flush = () => {
-		pairs.push(...beside(alone.left, alone.right));
-		alone = { left: [], right: [] };
-	};
-	let [i, j] = [0, 0];
-	while (i < left.length || j < right.length) {
-		const [mine, other] = [take(left, i), take(right, j)];
-		if (mine && other && mine.hop.hop === other.hop.hop) {
-			flush();
-			pairs.push({ left: mine, right: other, shared: true });
-			i++;
-			j++;
-		} else if (mine && (!other || common[i + 1]![j]! >= common[i]![j + 1]!)) {
-			alone.left.push(mine);
-			i++;
-		} else {
-			alone.right.push(other!);
-			j++;
-		}
-	}
-	flush();
-	return pairs;
+	const sameName = (mine: Taken, other: Taken) => mine.hop.hop === other.hop.hop;
+	return stretches(numbered(left), numbered(right), sameName).flatMap((stretch) =>
+		stretch.same
+			? stretch.left.map((mine, at) => ({ left: mine, right: stretch.right[at]!, shared: true }))
+			: beside(stretch.left, stretch.right),
+	);
 }
 
 /** What only the right way took. */
@@ -50,9 +31,8 @@ export function bypassed(left: readonly Hop[], right: readonly Hop[]): Hop[] {
 	return align(left, right).flatMap((pair) => (!pair.shared && pair.right ? [pair.right.hop] : []));
 }
 
-function take(hops: readonly Hop[], at: number): Taken | null {
-	const hop = hops[at];
-	return hop ? { hop, number: at + 1 } : null;
+function numbered(hops: readonly Hop[]): Taken[] {
+	return hops.map((hop, index) => ({ hop, number: index + 1 }));
 }
 
 function beside(left: Taken[], right: Taken[]): Pair[] {

@@ -75,38 +75,58 @@ function rowsUntil(steps: readonly PathStep[], hops: readonly Step[], gaps: read
 	return rows;
 }
 
-/** Longest common subsequence; in between, what only the left has stands beside what only the right has. */
+/** In between what both have, what only the left has stands beside what only the right has. */
 function align<L>(left: readonly L[], right: readonly Step[], same: (a: L, b: Step) => boolean): Row<L>[] {
+	return stretches(left, right, same).flatMap((stretch) =>
+		Array.from({ length: Math.max(stretch.left.length, stretch.right.length) }, (_, at) => ({
+			left: stretch.left[at] ?? null,
+			right: stretch.right[at] ?? null,
+			same: stretch.same,
+		})),
+	);
+}
+
+/** A piece of two ways: what both have, as many of each; or what each has alone. */
+export interface Stretch<L, R> {
+	left: L[];
+	right: R[];
+	same: boolean;
+}
+
+/** Both ways from end to end, by their longest common subsequence: common pieces and others take turns. */
+export function stretches<L, R>(
+	left: readonly L[],
+	right: readonly R[],
+	same: (a: L, b: R) => boolean,
+): Stretch<L, R>[] {
 	const common = commonFrom(left, right, same);
-	const rows: Row<L>[] = [];
-	let alone: { left: L[]; right: Step[] } = { left: [], right: [] };
-	const flush = () => {
-		for (let at = 0; at < Math.max(alone.left.length, alone.right.length); at++)
-			rows.push({ left: alone.left[at] ?? null, right: alone.right[at] ?? null, same: false });
-		alone = { left: [], right: [] };
+	const found: Stretch<L, R>[] = [];
+	const current = (isSame: boolean): Stretch<L, R> => {
+		if (found.at(-1)?.same !== isSame) found.push({ left: [], right: [], same: isSame });
+		return found.at(-1)!;
 	};
 	let [i, j] = [0, 0];
 	while (i < left.length || j < right.length) {
 		const [mine, other] = [left[i], right[j]];
 		if (mine !== undefined && other !== undefined && same(mine, other)) {
-			flush();
-			rows.push({ left: mine, right: other, same: true });
+			const stretch = current(true);
+			stretch.left.push(mine);
+			stretch.right.push(other);
 			i++;
 			j++;
 		} else if (mine !== undefined && (other === undefined || common[i + 1]![j]! >= common[i]![j + 1]!)) {
-			alone.left.push(mine);
+			current(false).left.push(mine);
 			i++;
 		} else {
-			alone.right.push(other!);
+			current(false).right.push(other!);
 			j++;
 		}
 	}
-	flush();
-	return rows;
+	return found;
 }
 
 /** `[i][j]`: how many hops two ways have in common from there on. */
-export function commonFrom<L, R>(left: readonly L[], right: readonly R[], same: (a: L, b: R) => boolean): number[][] {
+function commonFrom<L, R>(left: readonly L[], right: readonly R[], same: (a: L, b: R) => boolean): number[][] {
 	const table = Array.from({ length: left.length + 1 }, () => new Array<number>(right.length + 1).fill(0));
 	for (let i = left.length - 1; i >= 0; i--) {
 		for (let j = right.length - 1; j >= 0; j--) {

@@ -18,7 +18,7 @@
  * | `drop NO_SOCKET` | it ended, by the kernel's reason, or by the function that dropped it where the kernel has no reasons (before 5.17) |
  */
 import { detailsOf } from './details.ts';
-import { FREED_WITH_ANOTHER, type Packet, separatePackets, whereBytesWent } from './packets.ts';
+import { FREED_WITH_ANOTHER, NO_SKB, type Packet, separatePackets, whereBytesWent } from './packets.ts';
 import type { Fate, Hop, PacketEvent, PacketPath } from './types.ts';
 
 export interface PathOptions {
@@ -64,8 +64,6 @@ function fateOf(packet: Packet, hops: readonly Hop[], all: readonly Packet[]): F
 	return WAITING.includes(packet.events.at(-1)!.symbol) ? 'queued' : 'unexplained';
 }
 
-/** An XDP program sees a buffer: that the packet kept its socket is what was known before. */
-const NO_SKB = '0';
 const HOST = 'host';
 const PEER = 'peer';
 /** Those whose eth0 and eth1 are a wire's ends. */
@@ -94,6 +92,7 @@ function hopsOf(events: readonly PacketEvent[], { exact = false }: PathOptions):
 			verdict: event.program?.verdict ?? (event.kind === 'redirect' ? 'redirect' : null),
 			symbol: event.function ?? event.symbol,
 			time: event.time,
+			// that the packet kept its socket is what was known before
 			socket: event.skb === NO_SKB ? (hops.at(-1)?.socket ?? false) : event.socket,
 			softirq: event.softirq,
 			mark: event.mark,

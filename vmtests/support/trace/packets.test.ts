@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { packetPaths } from './hops.ts';
+import { event } from './sample.ts';
 import type { PacketEvent } from './types.ts';
 
 let clock = 0;
@@ -8,38 +9,21 @@ let clock = 0;
 function segment(kind: PacketEvent['kind'], place: string, sequence: number, payload: number, skb = '1'): PacketEvent {
 	const [netns, device = null] = place.split(':');
 	clock += 1000;
-	return {
+	return event(kind, {
 		time: clock,
-		cpu: 0,
 		kind,
-		symbol: kind,
 		skb,
 		head: skb,
 		netns: netns!,
 		device,
-		ifindex: 2,
 		length: payload + 60,
 		payload,
-		mark: 0,
-		socket: true,
-		softirq: false,
-		family: 6,
 		protocol: 'tcp',
 		source: '2001:db8::1',
 		destination: '2001:db8::2',
-		sourcePort: 40000,
 		destinationPort: 80,
-		fragment: null,
-		ipId: null,
 		tcp: { flags: 16, sequence: sequence >>> 0, acknowledged: 7 },
-		icmp: null,
-		nonce: null,
-		program: null,
-		hook: null,
-		reason: null,
-		function: null,
-		bytes: new Uint8Array(),
-	};
+	});
 }
 
 const way = (events: PacketEvent[]) =>

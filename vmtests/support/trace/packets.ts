@@ -75,9 +75,11 @@ function isSamePlace(a: PacketEvent, b: PacketEvent): boolean {
 	return a.symbol === b.symbol && a.netns === b.netns && a.device === b.device && a.program?.name === b.program?.name;
 }
 
-/** Not where an XDP program sees a buffer: it has no skb. */
+/** An XDP program sees a buffer. */
+export const NO_SKB = '0';
+
 function isSameSkb(a: PacketEvent, b: PacketEvent): boolean {
-	return a.skb === b.skb && a.skb !== '0';
+	return a.skb === b.skb && a.skb !== NO_SKB;
 }
 
 function isSameBuffer(a: PacketEvent, b: PacketEvent): boolean {
