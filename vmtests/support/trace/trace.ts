@@ -38,7 +38,7 @@ export class Trace {
 
 	/** events that were not seen: no claim holds where there are any */
 	get lostEvents(): number {
-		return Math.max(0, ...this.packets.map(({ lostEvents }) => lostEvents));
+		return this.packets.reduce((most, { lostEvents }) => Math.max(most, lostEvents), 0);
 	}
 
 	/** the packets from the container */

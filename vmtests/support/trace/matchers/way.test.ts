@@ -253,3 +253,11 @@ test('a trace is written down without its events', () => {
 	const { events: _, ...rest } = redirected;
 	expect(JSON.parse(JSON.stringify(noted))).toEqual({ packets: [rest] });
 });
+
+test('a packet that was cut up before its first hop is judged by its pieces, one that vanished there is not let off', () => {
+	const cut = packet([], { fate: 'segmented', events: [event('ip6_output', { netns: 'web' })] });
+	const vanished = { ...cut, fate: 'unexplained' as const };
+	const way = redirected.hops.map(({ hop }) => hop).join(', ');
+	expect([cut, redirected]).toFollowPath(way);
+	expect(() => expect([vanished, redirected]).toFollowPath(way)).toThrow('a packet did not follow the path');
+});

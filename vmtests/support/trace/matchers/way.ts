@@ -66,6 +66,8 @@ function withGaps(steps: readonly PathStep[]): PathStep[] {
 
 /** Where the packet was first seen, whatever its first hop is called: `drop NO_SOCKET` names no place. */
 function startsAt(step: PathStep | undefined, { packets, hops }: Way): boolean {
+	// it took no hop before it was cut up: its pieces take them, and are packets of their own
+	if (!hops.length && packets.every(({ fate }) => fate === 'segmented')) return false;
 	if (step === undefined || step === 'any') return true;
 	const origin = packets[0]?.events[0]?.netns ?? hops[0]?.netns;
 	return origin === placeOf(step.hop) || step.hop.startsWith('drop ');
