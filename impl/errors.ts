@@ -5,6 +5,8 @@ export interface DatapathErrorDetails {
 	hint?: string;
 	/** what libbpf, the verifier or iproute2 said, last lines last */
 	log?: string;
+	/** the call is wrong, and nothing was tried */
+	usage?: boolean;
 	cause?: unknown;
 }
 
@@ -13,11 +15,13 @@ export class DatapathError extends Error {
 	readonly shortMessage: string;
 	readonly hint: string | undefined;
 	readonly log: string | undefined;
+	readonly usage: boolean;
 
-	constructor(shortMessage: string, { hint, log, cause }: DatapathErrorDetails = {}) {
+	constructor(shortMessage: string, { hint, log, usage = false, cause }: DatapathErrorDetails = {}) {
 		super([shortMessage, log?.trimEnd(), hint && `try: ${hint}`].filter(Boolean).join('\n'), { cause });
 		this.shortMessage = shortMessage;
 		this.hint = hint;
 		this.log = log;
+		this.usage = usage;
 	}
 }

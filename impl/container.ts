@@ -1,0 +1,94 @@
+/** A container as its operator describes it: what `net add` is told, what the host remembers, and what is refused at once. */
+import { isIPv4, isIPv6 } from 'node:net';
+import { DatapathError } from './errors.ts';
+
+export const DEVICES = ['none', 'veth', 'netkit-l2', 'netkit-l3', 'ipvlan-l2', 'ipvlan-l3', 'ipvlan-l3s'] as const;
+export type Device = (typeof DEVICES)[number];
+
+export const FORWARDS = ['stack', 'redirect', 'fib', 'redirect-egress', 'native'] as const;
+export type Forward = (typeof FORWARDS)[number];
+
+/** What joins this host to the world. */
+export interface Uplink {
+	/** of the host, e.g. `eth0`, or a VLAN of it */
+	device: string;
+	/** the router or peer beyond it; without, the kernel's FIB is asked for every packet */
+	ipv6NextHop?: string;
+	ipv4NextHop?: string;
+}
+
+export interface ContainerSpec {
+	/** of the netns, and of the host end of its device: at most 15 characters */
+	name: string;
+	device: Device;
+	forward: Forward;
+	/** in order of preference: the first that is up is used by `fib` and `stack`; the others take the first alone */
+	uplinks: Uplink[];
+	/** without a prefix length; one of the two at least, but for device `none` */
+	ipv6: string | null;
+	ipv4: string | null;
+	/** containers of one tenant reach each other; at most 15 characters */
+	tenant: string;
+	/** tenants that this one's containers may talk with, both ways */
+	allow: string[];
+	/** false: its packets are not judged. For controls, and for kernels that cannot guard its device */
+	guard: boolean;
+	/** of `ip netns`: there already, and left when the container goes. null: made with it, bearing its name */
+	netns: string | null;
+}
+
+export type ContainerRequest = Partial<ContainerSpec> & Pick<ContainerSpec, 'name' | 'device' | 'forward'>;
+
+/** As many uplinks as bpf/include/policy.h has room for. */
+export const MAX_UPLINKS = 4;
+const NAME = /^[A-Za-z0-9_][A-Za-z0-9_-]{0,14}$/;
+
+/** Which ways there are on which device; `native` where the kernel leaves nothing to choose. */
+export const FORWARDS_OF: Record<Device, readonly Forward[]> = {
+	none: ['native'],
+	veth: ['stack', 'redirect', 'fib', 'redirect-egress'],
+	'netkit-l2': ['stack', 'redirect', 'fib', 'redirect-egress'],
+	'netkit-l3': ['stack', 'redirect', 'fib', 'redirect-egress'],
+	'ipvlan-l2': ['native'],
+	'ipvlan-l3': ['native'],
+	'ipvlan-l3s': ['native'],
+};
+
+/** Every word spelt out. Throws a DatapathError for what can be known to be wrong without looking at the host. */
+export function containerSpec(request: ContainerRequest): ContainerSpec {
+	const spec: ContainerSpec = {
+		uplinks: [],
+		ipv6: null,
+		ipv4: null,
+		tenant: request.name,
+		allow: [],
+		guard: request.device !== 'none',
+		netns: null,
+		...request,
+	};
+	const { name, device, forward, uplinks, ipv6, ipv4, tenant, allow } = spec;
+	oneOf('device', DEVICES, device);
+	oneOf('way of forwarding', FORWARDS, forward);
+	for (const [what, word] of [['container', name] as const, ...[tenant, ...allow].map((one) => ['tenant', one] as const)])
+		if (!NAME.test(word))
+			refuse(`"${word}" cannot be the name of a ${what}`, '1 to 15 letters, digits, - and _, e.g. web');
+	if (!FORWARDS_OF[device].includes(forward))
+		refuse(`${device} has no forward ${forward}`, `use ${FORWARDS_OF[device].join(', ')}`);
+	if (ipv6 !== null && !isIPv6(ipv6)) refuse(`${ipv6} is no IPv6 address`, 'without a prefix length, e.g. 2001:db8::10');
+	if (ipv4 !== null && !isIPv4(ipv4)) refuse(`${ipv4} is no IPv4 address`, 'without a prefix length, e.g. 198.51.100.10');
+	if (device === 'none') return spec;
+	if (ipv6 === null && ipv4 === null) refuse(`${name} has no address`, 'give it an IPv6 or an IPv4 address, or both');
+	if (!uplinks.length) refuse(`${name} has no uplink`, 'name the device of the host that its packets leave by, e.g. eth0');
+	if (uplinks.length > MAX_UPLINKS) refuse(`${uplinks.length} uplinks are too many`, `name ${MAX_UPLINKS} at most`);
+	if (uplinks.length > 1 && forward !== 'fib' && forward !== 'stack')
+		refuse(`forward ${forward} leaves by one uplink`, 'name one, or use fib, which takes the next when one is down');
+	return spec;
+}
+
+function oneOf(what: string, words: readonly string[], word: string): void {
+	if (!words.includes(word)) refuse(`"${word}" is no ${what}`, `use one of ${words.join(', ')}`);
+}
+
+function refuse(message: string, hint: string): never {
+	throw new DatapathError(message, { hint, usage: true });
+}
