@@ -7,6 +7,8 @@ export interface DatapathErrorDetails {
 	log?: string;
 	/** the call is wrong, and nothing was tried */
 	usage?: boolean;
+	/** this machine is without something: a library, a program, a file system, the right to do it */
+	lacking?: boolean;
 	cause?: unknown;
 }
 
@@ -16,12 +18,14 @@ export class DatapathError extends Error {
 	readonly hint: string | undefined;
 	readonly log: string | undefined;
 	readonly usage: boolean;
+	readonly lacking: boolean;
 
-	constructor(shortMessage: string, { hint, log, usage = false, cause }: DatapathErrorDetails = {}) {
+	constructor(shortMessage: string, { hint, log, usage = false, lacking = false, cause }: DatapathErrorDetails = {}) {
 		super([shortMessage, log?.trimEnd(), hint && `try: ${hint}`].filter(Boolean).join('\n'), { cause });
 		this.shortMessage = shortMessage;
 		this.hint = hint;
 		this.log = log;
 		this.usage = usage;
+		this.lacking = lacking;
 	}
 }

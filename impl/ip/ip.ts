@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { DatapathError } from '../errors.ts';
+import { heldLock } from '../state/lock.ts';
 
 /** What to type after `ip`, for commands that come on standard input. */
 export function ipBatchArgs(netns: string | null): string[] {
@@ -16,7 +17,8 @@ export async function ipBatch(netns: string | null, commands: readonly string[])
 }
 
 async function run(args: readonly string[], input: string): Promise<void> {
-	const child = spawn('ip', args, { stdio: ['pipe', 'ignore', 'pipe'] });
+	// what is begun is done before another process may change this host, also when this one is killed meanwhile
+	const child = spawn('ip', args, { stdio: ['pipe', 'ignore', 'pipe', heldLock() ?? 'ignore'] });
 	let log = '';
 	child.stderr.setEncoding('utf8').on('data', (text: string) => {
 		log += text;
@@ -26,7 +28,7 @@ async function run(args: readonly string[], input: string): Promise<void> {
 	child.stdin.end(input);
 	const status = await new Promise<number | null>((resolve, reject) => {
 		child.on('error', (cause) =>
-			reject(new DatapathError('ip cannot be run', { hint: 'apt-get install iproute2', cause })),
+			reject(new DatapathError('ip cannot be run', { lacking: true, hint: 'apt-get install iproute2', cause })),
 		);
 		child.on('close', resolve);
 	});

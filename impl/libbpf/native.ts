@@ -11,7 +11,7 @@ function load(): LibraryHandle {
 	try {
 		return koffi.load('libbpf.so.1');
 	} catch (cause) {
-		throw new DatapathError('libbpf.so.1 cannot be loaded', { hint: 'apt-get install libbpf1', cause });
+		throw new DatapathError('libbpf.so.1 cannot be loaded', { lacking: true, hint: 'apt-get install libbpf1', cause });
 	}
 }
 
@@ -72,6 +72,7 @@ export const native = {
 	mmap: libc.func('void *mmap(void *address, size_t size, int protection, int flags, int fd, int64_t offset)'),
 	munmap: libc.func('int munmap(void *address, size_t size)'),
 	dup: libc.func('int dup(int fd)'),
+	flock: libc.func('int flock(int fd, int operation)'),
 	setns: libc.func('int setns(int fd, int type)'),
 	if_nametoindex: libc.func('unsigned int if_nametoindex(const char *name)'),
 	inet_pton: libc.func('int inet_pton(int family, const char *text, _Out_ void *bytes)'),
@@ -101,6 +102,11 @@ export function check(status: number, what: string, hint?: string): number {
 export function checkPointer(pointer: bigint | null, what: string, hint?: string): bigint {
 	if (pointer) return pointer;
 	throw new DatapathError(`${what}: ${errnoName(koffi.errno())}`, { hint, log: quoteLog.take() });
+}
+
+/** Of the last call to the C library that failed. */
+export function lastErrno(): string {
+	return errnoName(koffi.errno());
 }
 
 /** `ENOENT` */

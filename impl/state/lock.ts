@@ -1,0 +1,89 @@
+/**
+ * One change of this host at a time: flock(2) on the directory /sys/fs/bpf itself, so that nothing is left behind, and the kernel lets
+ * go however its owner ends.
+ */
+import { closeSync, constants, fstatSync, openSync, readFileSync, statfsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DatapathError } from '../errors.ts';
+import { lastErrno, native } from '../libbpf/native.ts';
+
+const BPFFS = '/sys/fs/bpf';
+/** linux/magic.h: BPF_FS_MAGIC */
+const BPFFS_MAGIC = 0xcafe4a11;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+/** Behind one and the same owner: a queue of those that each do their work may be longer. */
+const PATIENCE_MS = 30_000;
+
+let queue: Promise<unknown> = Promise.resolve();
+let held: number | null = null;
+
+/** Calls of one process come one after the other, each behind other processes. Never call it from within `act`. */
+export function locked<T>(act: () => Promise<T>): Promise<T> {
+	const turn = queue.then(() => alone(act));
+	queue = turn.catch(() => undefined); // told to who asked for it
+	return turn;
+}
+
+/**
+ * For what a child is given as further open files: one that goes on changing the host after its parent was killed keeps the lock
+ * until it is done. Null where nothing is locked.
+ */
+export function heldLock(): number | null {
+	return held;
+}
+
+async function alone<T>(act: () => Promise<T>): Promise<T> {
+	held = await take();
+	try {
+		return await act();
+	} finally {
+		closeSync(held);
+		held = null;
+	}
+}
+
+async function take(): Promise<number> {
+	const fd = openBpffs();
+	let owner: number | null = null;
+	let since = Date.now();
+	for (let pause = 5; ; pause = Math.min(pause * 1.5, 100)) {
+		if (native.flock(fd, LOCK_EX | LOCK_NB) === 0) return fd;
+		const why = lastErrno();
+		if (why !== 'EAGAIN') {
+			closeSync(fd);
+			throw new DatapathError(`${BPFFS} cannot be locked: ${why}`, { lacking: true });
+		}
+		const now = lockOwner(fstatSync(fd).ino);
+		if (now !== owner) since = Date.now();
+		owner = now;
+		if (Date.now() - since > PATIENCE_MS) {
+			closeSync(fd);
+			throw new DatapathError(
+				`another pathproof${owner === null ? '' : ` (pid ${owner})`} has been changing this host for ${PATIENCE_MS / 1000} s`,
+				{ hint: owner === null ? 'cat /proc/locks' : `ps -fp ${owner}; end it if it hangs` },
+			);
+		}
+		await sleep(pause);
+	}
+}
+
+function openBpffs(): number {
+	const lack = (message: string) =>
+		new DatapathError(message, { lacking: true, hint: `as root: mount -t bpf bpf ${BPFFS}` });
+	try {
+		if (statfsSync(BPFFS).type !== BPFFS_MAGIC) throw lack(`no bpf file system is mounted on ${BPFFS}`);
+		return openSync(BPFFS, constants.O_RDONLY | constants.O_DIRECTORY);
+	} catch (error) {
+		throw error instanceof DatapathError ? error : lack(`${BPFFS} cannot be opened: ${(error as Error).message}`);
+	}
+}
+
+/** From /proc/locks, `1: FLOCK  ADVISORY  WRITE 1234 00:1c:5678 0 EOF`; null where it lives in a pid namespace beyond this one's sight. */
+function lockOwner(inode: number): number | null {
+	for (const line of readFileSync('/proc/locks', 'utf8').split('\n')) {
+		const match = /^\d+: FLOCK\s+ADVISORY\s+WRITE\s+(\d+)\s+[0-9a-f]+:[0-9a-f]+:(\d+)\s/.exec(line);
+		if (match && Number(match[2]) === inode) return Number(match[1]) || null;
+	}
+	return null;
+}
