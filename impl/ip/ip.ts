@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { DatapathError } from '../errors.ts';
-import { heldLock } from '../state/lock.ts';
+import { heldLock } from '../state/held.ts';
 
 /** What to type after `ip`, for commands that come on standard input. */
 export function ipBatchArgs(netns: string | null): string[] {
@@ -16,10 +16,20 @@ export async function ipBatch(netns: string | null, commands: readonly string[])
 	if (commands.length) await run(ipBatchArgs(netns), `${commands.join('\n')}\n`);
 }
 
-async function run(args: readonly string[], input: string): Promise<void> {
+/** What `ip -json …` prints: an array of objects as iproute2 names them. `null` is this netns. */
+export async function ipJson<T>(netns: string | null, args: readonly string[]): Promise<T[]> {
+	const text = await run([...(netns === null ? [] : ['-n', netns]), '-json', ...args]);
+	return text.trim() ? (JSON.parse(text) as T[]) : [];
+}
+
+async function run(args: readonly string[], input = ''): Promise<string> {
 	// what is begun is done before another process may change this host, also when this one is killed meanwhile
-	const child = spawn('ip', args, { stdio: ['pipe', 'ignore', 'pipe', heldLock() ?? 'ignore'] });
+	const child = spawn('ip', args, { stdio: ['pipe', 'pipe', 'pipe', heldLock() ?? 'ignore'] });
 	let log = '';
+	let said = '';
+	child.stdout.setEncoding('utf8').on('data', (text: string) => {
+		said += text;
+	});
 	child.stderr.setEncoding('utf8').on('data', (text: string) => {
 		log += text;
 	});
@@ -32,7 +42,7 @@ async function run(args: readonly string[], input: string): Promise<void> {
 		);
 		child.on('close', resolve);
 	});
-	if (status === 0) return;
+	if (status === 0) return said;
 	const failed = failedCommand(log, input);
 	throw new DatapathError(`ip ${args.join(' ')}${failed ? `: "${failed}"` : ''} failed`, { log });
 }

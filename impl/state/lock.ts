@@ -6,6 +6,7 @@ import { closeSync, constants, fstatSync, openSync, readFileSync, statfsSync } f
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DatapathError } from '../errors.ts';
 import { lastErrno, native } from '../libbpf/native.ts';
+import { setHeldLock } from './held.ts';
 
 const BPFFS = '/sys/fs/bpf';
 /** linux/magic.h: BPF_FS_MAGIC */
@@ -16,7 +17,6 @@ const LOCK_NB = 4;
 const PATIENCE_MS = 30_000;
 
 let queue: Promise<unknown> = Promise.resolve();
-let held: number | null = null;
 
 /** Calls of one process come one after the other, each behind other processes. Never call it from within `act`. */
 export function locked<T>(act: () => Promise<T>): Promise<T> {
@@ -25,21 +25,14 @@ export function locked<T>(act: () => Promise<T>): Promise<T> {
 	return turn;
 }
 
-/**
- * For what a child is given as further open files: one that goes on changing the host after its parent was killed keeps the lock
- * until it is done. Null where nothing is locked.
- */
-export function heldLock(): number | null {
-	return held;
-}
-
 async function alone<T>(act: () => Promise<T>): Promise<T> {
-	held = await take();
+	const fd = await take();
+	setHeldLock(fd);
 	try {
 		return await act();
 	} finally {
-		closeSync(held);
-		held = null;
+		setHeldLock(null);
+		closeSync(fd);
 	}
 }
 
