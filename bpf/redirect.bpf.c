@@ -1,50 +1,36 @@
 /*
- * A container's packets past the host's IP stack.
+ * A container's packets past the host's IP stack, or, where the stack forwards, no further than they may go.
  *
  *   container netns          host netns                                    the wire
  *
  *   eth0 ── netkit/veth ──▶ web
- *                            │ egress_neigh: where is the next hop?
+ *                            │ egress_neigh: may it? where is the next hop?
  *                            └──── bpf_redirect_neigh ───▶ eth0 ──────────▶
  *                                                          │
  *   eth0 ◀────────── bpf_redirect_peer ──── ingress_peer: ◀┘◀──────────────
  *                                           whose address?
  *
  * No ip_rcv, no FORWARD, no sysctl: the sender's socket stays attached to its packet until the uplink has
- * sent it. What stays on its link (ARP, neighbour discovery) and what is for the host itself takes the stack,
- * untouched.
+ * sent it. What is for the host itself takes the stack.
+ *
+ * Instead of egress_neigh: egress_fib asks the host's routes for each packet, for hosts with several uplinks;
+ * egress_guard only judges, and the stack forwards.
  */
-#include "include/packet.h"
+#include "include/neighbour.h"
 
-struct endpoint {
-	/* the host end of the container's device; 0: the host itself */
-	__u32 ifindex;
-};
-
-/* the addresses of this host and of its containers */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
-	__type(key, struct address);
-	__type(value, struct endpoint);
-} endpoints SEC(".maps");
-
-struct next_hop {
+struct next_hop_key {
 	/* the uplink */
 	__u32 ifindex;
-	/* 0: unknown, the FIB is asked for every packet; else AF_INET or AF_INET6 */
+	/* AF_INET or AF_INET6 */
 	__u32 family;
-	struct address address;
 };
 
-#define NEXT_HOP_IPV6 0
-#define NEXT_HOP_IPV4 1
-
+/* The router or peer beyond an uplink. Without one the FIB is asked for every packet. */
 struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 2);
-	__type(key, __u32);
-	__type(value, struct next_hop);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 64);
+	__type(key, struct next_hop_key);
+	__type(value, struct address);
 } next_hops SEC(".maps");
 
 /* The neighbour's L2 address is filled in by the stack's own neighbour table. */
@@ -59,42 +45,156 @@ static __always_inline int redirect_to_neighbour(__u32 ifindex, __u32 family, co
 	return bpf_redirect_neigh(ifindex, &nh, sizeof(nh), 0);
 }
 
+/* linux/bpf.h has it as BPF_F_EGRESS from 7.3 on; earlier kernels drop a packet with a flag that they do not
+ * know. */
+#define REDIRECT_EGRESS (1ULL << 1)
+
+/*
+ * To another container of this host. redirect_peer, which has no backlog, is legal at tc ingress only. To
+ * itself comes what was sent out of its device on behalf of another: its program has the last word.
+ */
+static __always_inline int deliver(struct __sk_buff *skb, const struct container *from,
+				   const struct route *route, const struct endpoint *to)
+{
+	if (to->delivery == DELIVER_EGRESS && to->ifindex != skb->ifindex)
+		return bpf_redirect_peer(to->ifindex, REDIRECT_EGRESS);
+	if (to->delivery == DELIVER_NATIVE)
+		return drop(skb->ifindex, NO_ROUTE);
+	if (from->flags & CONTAINER_NETKIT)
+		return redirect_to_neighbour(to->ifindex, route->family, &route->destination);
+	return bpf_redirect_peer(to->ifindex, 0);
+}
+
+/*
+ * What all three begin with. Answers -1 where the packet may go on, to `there` or beyond this host; else the
+ * verdict.
+ */
+#define GO_ON -1
+
+static __always_inline int admit(struct __sk_buff *skb, const struct container *container,
+				 struct route *route, struct endpoint **there)
+{
+	__u32 reason;
+
+	/* a device whose container is not known yet, or no more */
+	if (!container)
+		return drop(skb->ifindex, SPOOFED_SOURCE);
+	if (skb->vlan_present)
+		return drop(skb->ifindex, VLAN_TAG);
+	if (skb->protocol == bpf_htons(ETH_P_ARP))
+		return answer_arp(skb, container);
+	if (skb->protocol != bpf_htons(ETH_P_IPV6) && skb->protocol != bpf_htons(ETH_P_IP))
+		return drop(skb->ifindex, NOT_IP);
+	reason = judge(skb, container, route, there);
+	if (reason == MAY_PASS)
+		return *there && (*there)->ifindex == 0 && !is_neighbour_discovery(skb, route) ? VERDICT_PASS
+											       : GO_ON;
+	if (reason == LINK_SCOPE && is_neighbour_discovery(skb, route))
+		return answer_solicitation(skb, container);
+	return drop(skb->ifindex, reason);
+}
+
 /* On the host end of a container's device: netkit/peer, tcx/ingress or clsact ingress. */
 SEC("tc")
 int egress_neigh(struct __sk_buff *skb)
 {
-	__u32 key = skb->protocol == bpf_htons(ETH_P_IPV6) ? NEXT_HOP_IPV6 : NEXT_HOP_IPV4;
-	struct endpoint *here;
-	struct next_hop *hop;
-	struct address to;
+	__u32 ifindex = skb->ifindex;
+	struct container *container = bpf_map_lookup_elem(&containers, &ifindex);
+	struct next_hop_key key;
+	struct endpoint *there;
+	struct address *hop;
+	struct route route;
+	int verdict = admit(skb, container, &route, &there);
 
-	if (!load_destination(skb, &to) || stays_on_link(skb, &to))
-		return VERDICT_PASS;
-	here = bpf_map_lookup_elem(&endpoints, &to);
-	if (here && !here->ifindex)
-		return VERDICT_PASS;
-	/* another container of this host is the neighbour on its own device */
-	if (here)
-		return redirect_to_neighbour(here->ifindex, key == NEXT_HOP_IPV6 ? AF_INET6 : AF_INET, &to);
+	if (verdict != GO_ON)
+		return verdict;
+	if (there)
+		return deliver(skb, container, &route, there);
+	key.ifindex = container->uplinks[0];
+	key.family = route.family;
 	hop = bpf_map_lookup_elem(&next_hops, &key);
-	if (!hop || !hop->ifindex)
-		return VERDICT_PASS;
-	if (!hop->family)
-		return bpf_redirect_neigh(hop->ifindex, NULL, 0, 0);
-	return redirect_to_neighbour(hop->ifindex, hop->family, &hop->address);
+	return hop ? redirect_to_neighbour(key.ifindex, key.family, hop)
+		   : bpf_redirect_neigh(key.ifindex, NULL, 0, 0);
+}
+
+/*
+ * The same for hosts with several uplinks: the host's routes and rules choose among those of the container.
+ * The lookup is one of a packet that came in by the container's device, which alone has forwarding switched
+ * on.
+ */
+SEC("tc")
+int egress_fib(struct __sk_buff *skb)
+{
+	__u32 ifindex = skb->ifindex;
+	struct container *container = bpf_map_lookup_elem(&containers, &ifindex);
+	struct bpf_fib_lookup fib = {};
+	struct bpf_redir_neigh nh = {};
+	struct endpoint *there;
+	struct route route;
+	int verdict = admit(skb, container, &route, &there);
+
+	if (verdict != GO_ON)
+		return verdict;
+	if (there)
+		return deliver(skb, container, &route, there);
+	fib.family = route.family;
+	fib.ifindex = ifindex;
+	if (route.family == AF_INET) {
+		fib.ipv4_src = route.source.word[3];
+		fib.ipv4_dst = route.destination.word[3];
+	} else {
+		__builtin_memcpy(fib.ipv6_src, &route.source, sizeof(fib.ipv6_src));
+		__builtin_memcpy(fib.ipv6_dst, &route.destination, sizeof(fib.ipv6_dst));
+	}
+	verdict = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
+	if (verdict == BPF_FIB_LKUP_RET_FRAG_NEEDED)
+		return drop(ifindex, TOO_BIG);
+	/* who the neighbour is redirect_neigh will find out, and wait for it if it must */
+	if (verdict != BPF_FIB_LKUP_RET_SUCCESS && verdict != BPF_FIB_LKUP_RET_NO_NEIGH)
+		return drop(ifindex, NO_ROUTE);
+	if (!has_uplink(container->uplinks, fib.ifindex))
+		return drop(ifindex, WRONG_UPLINK);
+	nh.nh_family = fib.family;
+	if (fib.family == AF_INET)
+		nh.ipv4_nh = fib.ipv4_dst;
+	else
+		__builtin_memcpy(nh.ipv6_nh, fib.ipv6_dst, sizeof(nh.ipv6_nh));
+	return bpf_redirect_neigh(fib.ifindex, &nh, sizeof(nh), 0);
+}
+
+/* The same place, where the host's stack forwards: nothing but the judgement. */
+SEC("tc")
+int egress_guard(struct __sk_buff *skb)
+{
+	__u32 ifindex = skb->ifindex;
+	struct container *container = bpf_map_lookup_elem(&containers, &ifindex);
+	struct endpoint *there;
+	struct route route;
+	int verdict = admit(skb, container, &route, &there);
+
+	return verdict == GO_ON ? VERDICT_PASS : verdict;
 }
 
 /* On the uplink: tcx/ingress or clsact ingress. redirect_peer is legal nowhere else. */
 SEC("tc")
 int ingress_peer(struct __sk_buff *skb)
 {
-	struct endpoint *endpoint;
-	struct address to;
+	struct endpoint *to, *from;
+	struct route route;
 
-	if (!load_destination(skb, &to))
+	/* a tagged frame is for the VLAN device above this one */
+	if (skb->vlan_present || !load_route(skb, &route))
 		return VERDICT_PASS;
-	endpoint = bpf_map_lookup_elem(&endpoints, &to);
-	return endpoint && endpoint->ifindex ? bpf_redirect_peer(endpoint->ifindex, 0) : VERDICT_PASS;
+	/* who lives on this host does not come by the wire */
+	from = bpf_map_lookup_elem(&endpoints, &route.source);
+	if (from)
+		return drop(skb->ifindex, SPOOFED_SOURCE);
+	to = bpf_map_lookup_elem(&endpoints, &route.destination);
+	if (!to || (to->delivery != DELIVER_PEER && to->delivery != DELIVER_EGRESS))
+		return VERDICT_PASS;
+	if (!has_uplink(to->uplinks, skb->ifindex))
+		return drop(skb->ifindex, WRONG_UPLINK);
+	return bpf_redirect_peer(to->ifindex, 0);
 }
 
 char LICENSE[] SEC("license") = "GPL";

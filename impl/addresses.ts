@@ -5,6 +5,7 @@ import { DatapathError } from './errors.ts';
 import { native } from './libbpf/native.ts';
 
 const AF_INET6 = 10;
+const IFNAMSIZ = 16;
 
 /** 16 bytes; IPv4 is `::ffff:a.b.c.d`, so that one map holds both. */
 export function addressBytes(address: string): Buffer {
@@ -26,6 +27,12 @@ export function ownAddresses(): string[] {
 /** Its index in this thread's netns; null where there is no such device. */
 export function findDevice(name: string): number | null {
 	return native.if_nametoindex(name) || null;
+}
+
+/** Null where there is none of that index in this thread's netns. */
+export function deviceName(index: number): string | null {
+	const name = Buffer.alloc(IFNAMSIZ);
+	return native.if_indextoname(index, name) ? name.toString('latin1', 0, name.indexOf(0)) : null;
 }
 
 /** Throws a DatapathError where there is no such device. */

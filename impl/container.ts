@@ -69,16 +69,22 @@ export function containerSpec(request: ContainerRequest): ContainerSpec {
 	const { name, device, forward, uplinks, ipv6, ipv4, tenant, allow } = spec;
 	oneOf('device', DEVICES, device);
 	oneOf('way of forwarding', FORWARDS, forward);
-	for (const [what, word] of [['container', name] as const, ...[tenant, ...allow].map((one) => ['tenant', one] as const)])
+	for (const [what, word] of [
+		['container', name] as const,
+		...[tenant, ...allow].map((one) => ['tenant', one] as const),
+	])
 		if (!NAME.test(word))
 			refuse(`"${word}" cannot be the name of a ${what}`, '1 to 15 letters, digits, - and _, e.g. web');
 	if (!FORWARDS_OF[device].includes(forward))
 		refuse(`${device} has no forward ${forward}`, `use ${FORWARDS_OF[device].join(', ')}`);
-	if (ipv6 !== null && !isIPv6(ipv6)) refuse(`${ipv6} is no IPv6 address`, 'without a prefix length, e.g. 2001:db8::10');
-	if (ipv4 !== null && !isIPv4(ipv4)) refuse(`${ipv4} is no IPv4 address`, 'without a prefix length, e.g. 198.51.100.10');
+	if (ipv6 !== null && !isIPv6(ipv6))
+		refuse(`${ipv6} is no IPv6 address`, 'without a prefix length, e.g. 2001:db8::10');
+	if (ipv4 !== null && !isIPv4(ipv4))
+		refuse(`${ipv4} is no IPv4 address`, 'without a prefix length, e.g. 198.51.100.10');
 	if (device === 'none') return spec;
 	if (ipv6 === null && ipv4 === null) refuse(`${name} has no address`, 'give it an IPv6 or an IPv4 address, or both');
-	if (!uplinks.length) refuse(`${name} has no uplink`, 'name the device of the host that its packets leave by, e.g. eth0');
+	if (!uplinks.length)
+		refuse(`${name} has no uplink`, 'name the device of the host that its packets leave by, e.g. eth0');
 	if (uplinks.length > MAX_UPLINKS) refuse(`${uplinks.length} uplinks are too many`, `name ${MAX_UPLINKS} at most`);
 	if (uplinks.length > 1 && forward !== 'fib' && forward !== 'stack')
 		refuse(`forward ${forward} leaves by one uplink`, 'name one, or use fib, which takes the next when one is down');

@@ -22,6 +22,8 @@ typedef struct {
 struct net_device {
 	char name[16];
 	int ifindex;
+	/* of ipvlan's slaves: theirs alone among those of one master */
+	unsigned short dev_id;
 	possible_net_t nd_net;
 };
 

@@ -4,12 +4,15 @@
 #define PATHPROOF_PACKET_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_endian.h>
 
 #define ETH_P_IP 0x0800
+#define ETH_P_ARP 0x0806
 #define ETH_P_IPV6 0x86DD
+#define ETHERNET_HEADER 14
 #define AF_INET 2
 #define AF_INET6 10
 
@@ -22,38 +25,109 @@ struct address {
 	__u32 word[4];
 };
 
-/* Network byte order; the offsets are those of RFC 8200 and RFC 791. */
-#define IPV6_DESTINATION 24
-#define IPV4_DESTINATION 16
+/* RFC 8200 */
+struct ipv6_header {
+	/* version, traffic class, flow label */
+	__be32 first;
+	__be16 payload;
+	__u8 next;
+	__u8 hop_limit;
+	struct address source, destination;
+};
 
-/*
- * Relative to the network header: a netkit L3 device has no Ethernet header, and whether skb->data stands
- * before or behind one differs between hooks. Returns false where the packet is no IP or too short.
- */
-static __always_inline bool load_destination(struct __sk_buff *skb, struct address *to)
+/* RFC 791, without options */
+struct ipv4_header {
+	/* version, and length in words */
+	__u8 first;
+	__u8 tos;
+	__be16 length;
+	__be16 id;
+	__be16 fragment;
+	__u8 ttl;
+	__u8 protocol;
+	__be16 checksum;
+	__be32 source, destination;
+};
+
+/* Source and destination of either family, and where the network header's own bytes are. */
+struct route {
+	__u32 family;
+	/* of IPv6 the first next header; of IPv4 the protocol */
+	__u8 next;
+	/* IPv4 with options */
+	bool options;
+	struct address source, destination;
+};
+
+static __always_inline bool same_address(const struct address *a, const struct address *b)
 {
-	if (skb->protocol == bpf_htons(ETH_P_IPV6))
-		return !bpf_skb_load_bytes_relative(skb, IPV6_DESTINATION, to, sizeof(*to),
-						    BPF_HDR_START_NET);
-	if (skb->protocol != bpf_htons(ETH_P_IP))
-		return false;
+	return a->word[0] == b->word[0] && a->word[1] == b->word[1] && a->word[2] == b->word[2] &&
+	       a->word[3] == b->word[3];
+}
+
+static __always_inline void map_ipv4(struct address *to, __be32 address)
+{
 	to->word[0] = 0;
 	to->word[1] = 0;
 	to->word[2] = bpf_htonl(0xffff);
-	return !bpf_skb_load_bytes_relative(skb, IPV4_DESTINATION, &to->word[3], sizeof(to->word[3]),
-					    BPF_HDR_START_NET);
+	to->word[3] = address;
 }
 
-/* Multicast, broadcast and link-local stay on their link: neighbour discovery and router advertisements are
- * the stack's. */
-static __always_inline bool stays_on_link(struct __sk_buff *skb, const struct address *to)
+/*
+ * Relative to the network header: a netkit L3 device has no Ethernet header, and whether skb->data stands
+ * before or behind one differs between hooks. Returns false where the packet is no IP, too short, or not of
+ * the version that it is sent as.
+ */
+static __always_inline bool load_route(struct __sk_buff *skb, struct route *route)
 {
-	__u32 first = bpf_ntohl(to->word[0]);
+	if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
+		struct ipv6_header header;
 
-	if (skb->protocol == bpf_htons(ETH_P_IPV6))
-		return (first >> 24) == 0xff || (first >> 22) == (0xfe80 >> 6);
-	first = bpf_ntohl(to->word[3]);
+		if (bpf_skb_load_bytes_relative(skb, 0, &header, sizeof(header), BPF_HDR_START_NET))
+			return false;
+		route->family = AF_INET6;
+		route->next = header.next;
+		route->options = false;
+		route->source = header.source;
+		route->destination = header.destination;
+		return (bpf_ntohl(header.first) >> 28) == 6;
+	}
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		struct ipv4_header header;
+
+		if (bpf_skb_load_bytes_relative(skb, 0, &header, sizeof(header), BPF_HDR_START_NET))
+			return false;
+		route->family = AF_INET;
+		route->next = header.protocol;
+		route->options = header.first > 0x45;
+		map_ipv4(&route->source, header.source);
+		map_ipv4(&route->destination, header.destination);
+		return header.first >> 4 == 4 && header.first >= 0x45;
+	}
+	return false;
+}
+
+/* Multicast, broadcast and link-local: no router takes it further. */
+static __always_inline bool is_link_scope(const struct route *route)
+{
+	__u32 first = bpf_ntohl(route->destination.word[0]);
+
+	if (route->family == AF_INET6)
+		return (first >> 24) == 0xff || (first >> 22) == (0xfe800000 >> 22);
+	first = bpf_ntohl(route->destination.word[3]);
 	return (first >> 28) == 0xe || first == 0xffffffff || (first >> 16) == 0xa9fe;
+}
+
+/* ::1, ::, 127.0.0.0/8, 0.0.0.0/8, ::ffff:0:0/96 in IPv6: never on a wire. */
+static __always_inline bool is_martian(const struct route *route)
+{
+	const struct address *to = &route->destination;
+	__u32 first = bpf_ntohl(to->word[3]) >> 24;
+
+	if (route->family == AF_INET)
+		return first == 127 || first == 0;
+	return !to->word[0] && !to->word[1] &&
+	       (to->word[2] == bpf_htonl(0xffff) || (!to->word[2] && bpf_ntohl(to->word[3]) <= 1));
 }
 
 #endif

@@ -1,7 +1,13 @@
-/** What joins a container's netns to the host's: a pair whose inner end is `eth0`, whose host end bears the container's name. */
-import { DatapathError } from '../errors.ts';
+/**
+ * What joins a container's netns to the host's. A pair has an inner end, `eth0`, and a host end that bears the container's name; a
+ * slave of an uplink is `eth0` and nothing else; `none` shares the host's netns.
+ */
+import type { Device } from '../container.ts';
 import { NETKIT_L2, NETKIT_L3 } from './netkit.ts';
 import { VETH } from './veth.ts';
+
+/** Of every device inside a container. */
+export const INNER = 'eth0';
 
 export interface DevicePair {
 	/** of the host end, and of the container */
@@ -11,10 +17,12 @@ export interface DevicePair {
 	inner: string;
 	hostMac: string;
 	innerMac: string;
+	/** of both ends: the uplink's */
+	mtu: number;
 }
 
 /** Commands for `ip -batch`; nothing here runs them. */
-export interface DeviceKind {
+export interface PairKind {
 	/** in the host's netns: makes both ends, down */
 	create(pair: DevicePair): string[];
 	/** in the host's netns, once the programs are attached: lets packets through */
@@ -25,17 +33,13 @@ export interface DeviceKind {
 	hook: 'netkit' | 'tc';
 }
 
-export const DEVICE_KINDS: Record<string, DeviceKind> = {
+export const PAIRS = {
 	veth: VETH,
 	'netkit-l2': NETKIT_L2,
 	'netkit-l3': NETKIT_L3,
-};
+} as const satisfies Partial<Record<Device, PairKind>>;
 
-/** Throws a DatapathError for a device that is not built. */
-export function deviceKind(name: string): DeviceKind {
-	const kind = DEVICE_KINDS[name];
-	if (kind) return kind;
-	throw new DatapathError(`no container can be wired by ${name}`, {
-		hint: `use one of ${Object.keys(DEVICE_KINDS).join(', ')}`,
-	});
+/** null: the device is no pair */
+export function pairKind(device: Device): PairKind | null {
+	return device in PAIRS ? PAIRS[device as keyof typeof PAIRS] : null;
 }

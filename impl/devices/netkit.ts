@@ -2,12 +2,12 @@
  * A netkit pair: the program decides inside the sender's own transmit call, no backlog between (6.7, 35dfaad7188c). Both ends
  * are born with the policy `blackhole`: until a program is attached, and if it never is, nothing leaks.
  */
-import type { DeviceKind, DevicePair } from './device.ts';
+import type { DevicePair, PairKind } from './device.ts';
 
 /** The host end is the primary: programs of both sides are attached by it, and the container cannot reach them. */
-export const NETKIT_L2: DeviceKind = {
-	create: ({ name, netns, inner, hostMac, innerMac }) => [
-		`link add name ${name} address ${hostMac} type netkit mode l2 blackhole peer blackhole name ${inner} address ${innerMac} netns ${netns}`,
+export const NETKIT_L2: PairKind = {
+	create: ({ name, netns, inner, hostMac, innerMac, mtu }) => [
+		`link add name ${name} address ${hostMac} mtu ${mtu} type netkit mode l2 blackhole peer blackhole name ${inner} address ${innerMac} mtu ${mtu} netns ${netns}`,
 	],
 	open,
 	ethernet: true,
@@ -15,9 +15,9 @@ export const NETKIT_L2: DeviceKind = {
 };
 
 /** No Ethernet header, no MAC, no neighbours. */
-export const NETKIT_L3: DeviceKind = {
-	create: ({ name, netns, inner }) => [
-		`link add name ${name} type netkit mode l3 blackhole peer blackhole name ${inner} netns ${netns}`,
+export const NETKIT_L3: PairKind = {
+	create: ({ name, netns, inner, mtu }) => [
+		`link add name ${name} mtu ${mtu} type netkit mode l3 blackhole peer blackhole name ${inner} mtu ${mtu} netns ${netns}`,
 	],
 	open,
 	ethernet: false,

@@ -1,9 +1,9 @@
 /** A veth pair: two Ethernet devices; what one sends enters the other's backlog. */
-import type { DeviceKind } from './device.ts';
+import type { PairKind } from './device.ts';
 
-export const VETH: DeviceKind = {
-	create: ({ name, netns, inner, hostMac, innerMac }) => [
-		`link add name ${name} address ${hostMac} type veth peer name ${inner} address ${innerMac} netns ${netns}`,
+export const VETH: PairKind = {
+	create: ({ name, netns, inner, hostMac, innerMac, mtu }) => [
+		`link add name ${name} address ${hostMac} mtu ${mtu} type veth peer name ${inner} address ${innerMac} mtu ${mtu} netns ${netns}`,
 	],
 	// nothing to open: a veth pair passes packets from its first moment on
 	open: () => [],

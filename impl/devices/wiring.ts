@@ -1,49 +1,45 @@
 /** The addresses, routes and neighbours of a container's device pair, as commands for `ip -batch`. Pure: nothing here runs them. */
 import { createHash } from 'node:crypto';
-import type { DeviceKind, DevicePair } from './device.ts';
+import type { ContainerSpec } from '../container.ts';
+import { type DevicePair, INNER, type PairKind } from './device.ts';
 
 /** The gateway of every container, on the host end of its device. IPv4 goes by it as well (RFC 5549, 5.2: d15662682db2). */
 const GATEWAY = 'fe80::1';
-const INNER = 'eth0';
 
-interface Addresses {
-	/** without a prefix length */
-	ipv6: string;
-	ipv4: string;
+type Addresses = Pick<ContainerSpec, 'ipv6' | 'ipv4'>;
+
+export function devicePair(name: string, netns: string, mtu: number): DevicePair {
+	return { name, netns, inner: INNER, hostMac: stableMac(name, 'host'), innerMac: stableMac(name, 'inner'), mtu };
 }
 
-export function devicePair(name: string): DevicePair {
-	return { name, netns: name, inner: INNER, hostMac: stableMac(name, 'host'), innerMac: stableMac(name, 'inner') };
-}
-
-/** In the host's netns. `nodad` and `addrgenmode none`: an address that is tentative for a second answers nobody. */
-export function hostCommands({ ipv6, ipv4 }: Addresses, kind: DeviceKind, pair: DevicePair): string[] {
-	const { name } = pair;
+/** In the host's netns, once the programs are attached. `nodad` and `addrgenmode none`: an address that is tentative for a second answers nobody. */
+export function hostCommands({ ipv6, ipv4 }: Addresses, kind: PairKind, { name, innerMac }: DevicePair): string[] {
 	return [
-		`netns add ${pair.netns}`,
-		...kind.create(pair),
 		`link set dev ${name} addrgenmode none up`,
 		...(kind.ethernet ? [`addr add ${GATEWAY}/64 dev ${name} nodad`] : []),
-		`route add ${ipv6}/128 dev ${name}`,
-		`route add ${ipv4}/32 dev ${name}`,
+		...(ipv6 ? [`route add ${ipv6}/128 dev ${name}`] : []),
+		...(ipv4 ? [`route add ${ipv4}/32 dev ${name}`] : []),
 		...(kind.ethernet
-			? [ipv6, ipv4].map((address) => `neigh add ${address} lladdr ${pair.innerMac} dev ${name} nud permanent`)
+			? [ipv6, ipv4]
+					.filter((address) => address !== null)
+					.map((address) => `neigh add ${address} lladdr ${innerMac} dev ${name} nud permanent`)
 			: []),
 	];
 }
 
 /** In the container's netns. */
-export function innerCommands({ ipv6, ipv4 }: Addresses, kind: DeviceKind, pair: DevicePair): string[] {
+export function innerCommands({ ipv6, ipv4 }: Addresses, kind: PairKind, { hostMac }: DevicePair): string[] {
 	const via = kind.ethernet ? `via ${GATEWAY} dev ${INNER}` : `dev ${INNER}`;
 	const via4 = kind.ethernet ? `via inet6 ${GATEWAY} dev ${INNER}` : `dev ${INNER}`;
 	return [
 		'link set dev lo up',
 		`link set dev ${INNER} addrgenmode none up`,
-		`addr add ${ipv6}/128 dev ${INNER} nodad`,
-		`addr add ${ipv4}/32 dev ${INNER}`,
-		...(kind.ethernet ? [`neigh add ${GATEWAY} lladdr ${pair.hostMac} dev ${INNER} nud permanent`] : []),
-		`route add ::/0 ${via}`,
-		`route add 0.0.0.0/0 ${via4}`,
+		...(ipv6 ? [`addr add ${ipv6}/128 dev ${INNER} nodad`] : []),
+		...(ipv4 ? [`addr add ${ipv4}/32 dev ${INNER}`] : []),
+		...(kind.ethernet ? [`neigh add ${GATEWAY} lladdr ${hostMac} dev ${INNER} nud permanent`] : []),
+		// without an address of the family the kernel would still take the route, and a program would wait for its timeout
+		...(ipv6 ? [`route add ::/0 ${via}`] : []),
+		...(ipv4 ? [`route add 0.0.0.0/0 ${via4}`] : []),
 	];
 }
 

@@ -1,7 +1,7 @@
 /** Where the programs of the datapath are attached, by the newest way that the kernel has; and how they are found again. */
 import { closeSync, existsSync, mkdirSync, readdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { deviceIndex } from '../addresses.ts';
+import { deviceIndex, deviceName } from '../addresses.ts';
 import {
 	attachClsact,
 	detachClsact,
@@ -13,13 +13,16 @@ import {
 	pin,
 	type TcFilter,
 } from '../libbpf/attach.ts';
+import { linkedDevice } from '../libbpf/enumerate.ts';
+import { PIN_ROOT } from './datapath.ts';
 
-/** All that outlives a process, in bpffs. */
-export const PIN_ROOT = '/sys/fs/bpf/pathproof';
 const ATTACHMENTS = join(PIN_ROOT, 'attachments');
 
-/** `from-container`: what a container sends, seen at its host end. `from-wire`: what an uplink receives. */
-export type HookPoint = 'from-container' | 'from-wire';
+/**
+ * `from-container`: what a container sends, seen at its host end. `from-wire` and `to-wire`: what an uplink receives and sends.
+ * `slave-egress` and `slave-ingress`: the same of an ipvlan container's own device, in whatever netns.
+ */
+export type HookPoint = 'from-container' | 'from-wire' | 'to-wire' | 'slave-egress' | 'slave-ingress';
 export type AttachKind = 'netkit' | 'tcx' | 'clsact';
 
 interface Way {
@@ -29,15 +32,19 @@ interface Way {
 }
 
 const NETKIT: Way = { kind: 'netkit', link: 'netkit/peer' };
-/** 6.6 (e420bed02507): links before the qdisc, which nobody else can replace */
-const TCX: Way = { kind: 'tcx', link: 'tcx/ingress' };
+/** 6.6 (e420bed02507): links before the qdisc, which nobody else can replace, and which move along with their device */
+const TCX_INGRESS: Way = { kind: 'tcx', link: 'tcx/ingress' };
+const TCX_EGRESS: Way = { kind: 'tcx', link: 'tcx/egress' };
 /** 4.5 (1f211a1b929c): all that 5.10 and 6.1 have */
 const CLSACT: Way = { kind: 'clsact', link: null };
 
-/** By the device's own hook and the point; the first that the kernel has is taken. */
-const WAYS: Record<'netkit' | 'tc', Record<HookPoint, Way[]>> = {
-	netkit: { 'from-container': [NETKIT], 'from-wire': [TCX] },
-	tc: { 'from-container': [TCX, CLSACT], 'from-wire': [TCX, CLSACT] },
+/** By the point and the device's own hook; the first that the kernel has is taken. */
+const WAYS: Record<HookPoint, Record<'netkit' | 'tc', Way[]>> = {
+	'from-container': { netkit: [NETKIT], tc: [TCX_INGRESS, CLSACT] },
+	'from-wire': { netkit: [TCX_INGRESS], tc: [TCX_INGRESS, CLSACT] },
+	'to-wire': { netkit: [TCX_EGRESS], tc: [TCX_EGRESS] },
+	'slave-egress': { netkit: [TCX_EGRESS], tc: [TCX_EGRESS] },
+	'slave-ingress': { netkit: [TCX_INGRESS], tc: [TCX_INGRESS] },
 };
 
 /** Where the datapath's filter stands on a clsact qdisc; what is to run before it takes the priorities below. */
@@ -70,7 +77,7 @@ export function attach(
 	const here = attachments().filter((one) => one.ifindex === ifindex);
 	const present = here.find((one) => one.program === program.name);
 	if (present) return present;
-	const ways = WAYS[hook][point];
+	const ways = WAYS[point][hook];
 	const way = ways.find(({ link }) => link === null || hasLinkKind(program.fd, link)) ?? ways[0]!;
 	const priority = way.link ? 0 : first ? Math.min(OWN_PRIORITY, ...here.map((one) => one.priority)) - 1 : OWN_PRIORITY;
 	mkdirSync(ATTACHMENTS, { recursive: true });
@@ -110,6 +117,17 @@ export function detachOne(attachment: Attachment, deviceGone = false): void {
 		else withPinned(attachment.pin, detachLink);
 	}
 	unlinkSync(attachment.pin);
+}
+
+/** Whether its device has gone, and only the record is left. */
+export function isGone({ kind, ifindex, pin }: Attachment): boolean {
+	if (kind === 'clsact') return !deviceName(ifindex);
+	const fd = getPinned(pin);
+	try {
+		return linkedDevice(fd) === 0;
+	} finally {
+		closeSync(fd);
+	}
 }
 
 function withPinned(path: string, act: (fd: number) => void): void {

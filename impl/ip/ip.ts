@@ -2,7 +2,8 @@
  * iproute2: many commands for one start of it, since starting it takes longer than all it does. node:child_process and not a
  * library: this runs in small guests too, where each module to load is felt.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { Readable, Writable } from 'node:stream';
 import { DatapathError } from '../errors.ts';
 import { heldLock } from '../state/held.ts';
 
@@ -24,7 +25,11 @@ export async function ipJson<T>(netns: string | null, args: readonly string[]): 
 
 async function run(args: readonly string[], input = ''): Promise<string> {
 	// what is begun is done before another process may change this host, also when this one is killed meanwhile
-	const child = spawn('ip', args, { stdio: ['pipe', 'pipe', 'pipe', heldLock() ?? 'ignore'] });
+	const child = spawn('ip', args, { stdio: ['pipe', 'pipe', 'pipe', heldLock() ?? 'ignore'] }) as ChildProcessByStdio<
+		Writable,
+		Readable,
+		Readable
+	>;
 	let log = '';
 	let said = '';
 	child.stdout.setEncoding('utf8').on('data', (text: string) => {

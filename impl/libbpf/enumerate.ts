@@ -74,6 +74,11 @@ export function programById(id: number): number {
 	return check(native.bpf_prog_get_fd_by_id(id), `program ${id}`);
 }
 
+/** Of a link's own file descriptor. 0: its device is gone, and the link attaches nothing any more. */
+export function linkedDevice(fd: number): number {
+	return deviceLink(fd, 0)[0]?.ifindex ?? 0;
+}
+
 /** struct bpf_link_info { __u32 type, id, prog_id; union { struct { __u32 ifindex, attach_type; } } } */
 function deviceLink(fd: number, id: number): DeviceLink[] {
 	const info = objectInfo(fd, Buffer.alloc(64));

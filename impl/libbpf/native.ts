@@ -75,6 +75,7 @@ export const native = {
 	flock: libc.func('int flock(int fd, int operation)'),
 	setns: libc.func('int setns(int fd, int type)'),
 	if_nametoindex: libc.func('unsigned int if_nametoindex(const char *name)'),
+	if_indextoname: libc.func('const char *if_indextoname(unsigned int index, _Out_ void *name)'),
 	inet_pton: libc.func('int inet_pton(int family, const char *text, _Out_ void *bytes)'),
 };
 

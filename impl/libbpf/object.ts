@@ -104,6 +104,10 @@ export class BpfObject implements Disposable {
 		return check(native.dup(this.programFd(name)), `${this.name}: ${name}`);
 	}
 
+	hasMap(name: string): boolean {
+		return native.bpf_object__find_map_by_name(this.#opened, name) !== null;
+	}
+
 	/** Sizes in bytes; of a ring buffer, which has neither keys nor values, none. */
 	map(name: string, keySize = 0, valueSize = 0): BpfMap {
 		const fd = check(native.bpf_map__fd(this.#mapPointer(name)), `${this.name}: map ${name}`);

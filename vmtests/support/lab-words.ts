@@ -1,11 +1,10 @@
 /** The words of the command line for a lab. */
-import { DEVICE_KINDS } from '../../impl/devices/device.ts';
+import { DEVICES, FORWARDS_OF } from '../../impl/container.ts';
 import { PathproofError } from '../../kernels/errors.ts';
-import type { Device, Forward } from './types.ts';
 
 /** What can be built, `netkit` standing for the mode that is used most. */
-export const LAB_DEVICES = ['netkit', ...(Object.keys(DEVICE_KINDS) as Device[])] as const;
-export const LAB_FORWARDS = ['redirect', 'stack'] as const satisfies readonly Forward[];
+export const LAB_DEVICES = ['netkit', 'ipvlan', ...DEVICES] as const;
+export const LAB_FORWARDS = [...new Set(Object.values(FORWARDS_OF).flat())];
 
 export interface LabWords {
 	device: (typeof LAB_DEVICES)[number];

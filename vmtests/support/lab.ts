@@ -4,10 +4,12 @@
  */
 
 import { basename } from 'node:path';
+import { FORWARDS_OF } from '../../impl/container.ts';
 import { keyOf } from '../../kernels/cache.ts';
 import type { PoolClient, PoolVm } from '../../kernels/client.ts';
 import { PathproofError } from '../../kernels/errors.ts';
 import type { Profile, Remote } from '../../kernels/vm.ts';
+import type { Nics } from '../../kernels/wire.ts';
 import { buildProgram } from './build.ts';
 import { writeEvidence } from './evidence.ts';
 import type { Forks } from './forks.ts';
@@ -18,7 +20,16 @@ import { decodeEvents } from './trace/events.ts';
 import { packetPaths } from './trace/hops.ts';
 import { Trace } from './trace/trace.ts';
 import type { PacketFilter } from './trace/types.ts';
-import { DEVICES, type Device, FORWARDS, type LabOptions, type LabState, type Wire } from './types.ts';
+import {
+	DEVICES,
+	type Device,
+	FORWARDS,
+	type LabNode,
+	type LabOptions,
+	type LabState,
+	WIRES,
+	type Wire,
+} from './types.ts';
 
 const GUEST = {
 	lab: 'vmtests/support/guest/lab.ts',
@@ -56,6 +67,7 @@ export class Lab {
 	readonly peer: Node;
 	/** all that were made so far */
 	readonly traces: Trace[] = [];
+	readonly #api: Node | null;
 	#lab: GuestLab;
 	#tracer: GuestTracer;
 
@@ -64,10 +76,20 @@ export class Lab {
 		this.state = state;
 		this.#lab = vm.use<typeof import('./guest/lab.ts')>(GUEST.lab);
 		this.#tracer = vm.use<typeof import('./guest/tracer.ts')>(GUEST.tracer);
-		const node = (name: 'web' | 'host' | 'peer') => new Node(state[name], vm, (filter, act) => this.trace(filter, act));
-		this.web = node('web');
-		this.host = node('host');
-		this.peer = node('peer');
+		const node = (of: LabNode) => new Node(of, vm, (filter, act) => this.trace(filter, act));
+		this.web = node(state.web);
+		this.#api = state.api && node(state.api);
+		this.host = node(state.host);
+		this.peer = node(state.peer);
+	}
+
+	/** The second container. Throws stage `usage` where the lab was asked without. */
+	get api(): Node {
+		if (this.#api) return this.#api;
+		throw new PathproofError('this lab has one container', {
+			stage: 'usage',
+			hint: 'lab({ containers: { web: {}, api: {} } })',
+		});
 	}
 
 	// Properties, not methods: a test takes a lab apart, `const { web, peer, detach } = await lab()`.
@@ -131,10 +153,12 @@ export function openLab({ forks, pool, kernel }: LabMaker): (request?: LabReques
 		const options = labOptions(request, kernel.tier);
 		const { files, key } = await payload();
 		const lab = keyOf('lab', key, options);
+		const nics = nicsOf(options);
 		const what = `a lab (${options.device}, ${options.forward})`;
 		const state = await pool.ensureLab<LabState>({
 			kernel: kernel.request,
 			profile: request.profile,
+			nics,
 			lab,
 			what,
 			async build(vm) {
@@ -142,27 +166,36 @@ export function openLab({ forks, pool, kernel }: LabMaker): (request?: LabReques
 				return vm.use<typeof import('./guest/lab.ts')>(GUEST.lab).buildLab(options);
 			},
 		});
-		const forked = new Lab(await forks.take({ kernel: kernel.request, profile: request.profile, lab }), state);
+		const forked = new Lab(await forks.take({ kernel: kernel.request, profile: request.profile, nics, lab }), state);
 		forks.watch?.(forked);
 		await request.setup?.(forked);
 		return forked;
 	};
 }
 
+/** Of the guest's hardware: two for each wire outside of it. */
+function nicsOf({ wire, containers = {} }: LabOptions): Nics | undefined {
+	if (wire !== 'virtio') return undefined;
+	return Object.values(containers).some(({ uplinks = [] }) => uplinks.includes('eth1')) ? 4 : 2;
+}
+
 /** Every word spelt out: what the lab is keyed by. Throws stage `usage` for a word that is none. */
 export function labOptions(
-	{ device, forward = 'stack', wire, ringBytes, tracer }: LabRequest,
+	{ device, forward, wire, profile: _profile, setup: _setup, ...others }: LabRequest,
 	tier: ProvidedKernel['tier'],
 ): LabOptions & { wire: Wire } {
 	const byTier: { device: Device; wire: Wire } =
 		tier === 'full' ? { device: 'veth', wire: 'veth' } : { device: 'netkit-l3', wire: 'netkit' };
-	const meant = device === undefined ? byTier.device : (DEVICE_ALIASES[device] ?? device);
+	const meant = known(
+		'device',
+		DEVICES,
+		device === undefined ? byTier.device : (DEVICE_ALIASES[device] ?? (device as Device)),
+	);
 	return {
-		device: known('device', DEVICES, meant),
-		forward: known('way of forwarding', FORWARDS, forward),
-		wire: known('wire', ['veth', 'netkit'] as const, wire ?? byTier.wire),
-		...(ringBytes !== undefined && { ringBytes }),
-		...(tracer !== undefined && { tracer }),
+		device: meant,
+		forward: known('way of forwarding', FORWARDS, forward ?? FORWARDS_OF[meant][0]!),
+		wire: known('wire', WIRES, wire ?? byTier.wire),
+		...Object.fromEntries(Object.entries(others).filter(([, value]) => value !== undefined)),
 	};
 }
 

@@ -43,10 +43,12 @@ export class Node implements LabNode {
 	readonly netns: string | null;
 	readonly ipv6: string;
 	readonly ipv4: string;
+	readonly #pid: number | undefined;
 	#vm: Vm;
 	#trace: Tracer;
 
-	constructor({ name, netns, ipv6, ipv4 }: LabNode, vm: Vm, trace: Tracer) {
+	constructor({ name, netns, ipv6, ipv4, pid }: LabNode, vm: Vm, trace: Tracer) {
+		this.#pid = pid;
 		this.name = name;
 		this.netns = netns;
 		this.ipv6 = ipv6;
@@ -63,6 +65,24 @@ export class Node implements LabNode {
 	/** Start a program in this node's netns. */
 	spawn(argv: readonly string[], options?: ExecOptions): Promise<GuestProcess> {
 		return this.#vm.spawn(argv, this.#here(options));
+	}
+
+	/**
+	 * What the container's owner types to run this: root, with all capabilities, in its own user and network namespace and nowhere else. For
+	 * `vm.exec` and `vm.spawn`. Throws stage `usage` where the lab was not asked with `userns`.
+	 */
+	asTenant(argv: readonly string[]): string[] {
+		if (this.#pid === undefined)
+			throw new PathproofError(`${this.name} has no user namespace of its own`, {
+				stage: 'usage',
+				hint: 'lab({ userns: true })',
+			});
+		return ['nsenter', '--target', String(this.#pid), '--user', '--net', '--preserve-credentials', '--', ...argv];
+	}
+
+	/** Run a program to its end as the container's owner. Throws a PathproofError (`call`) where it fails. */
+	tenant(argv: readonly string[], options?: ExecOptions): Promise<ExecResult> {
+		return this.#vm.exec(this.asTenant(argv), options);
 	}
 
 	/** One echo request and its reply. Throws where no reply comes. */

@@ -1,38 +1,66 @@
 /** The words that labs share; those of traces are in trace/types.ts. */
 
-export const DEVICES = ['none', 'veth', 'netkit-l2', 'netkit-l3', 'ipvlan-l2', 'ipvlan-l3', 'ipvlan-l3s'] as const;
-export type Device = (typeof DEVICES)[number];
+import type { Device, Forward } from '../../impl/container.ts';
 
-export const FORWARDS = ['stack', 'redirect', 'fib', 'redirect-egress', 'native'] as const;
-export type Forward = (typeof FORWARDS)[number];
+export { DEVICES, type Device, FORWARDS, type Forward } from '../../impl/container.ts';
 
-/** What joins the host's eth0 to the peer's: a veth pair, or a netkit pair where the kernel has no modules. */
-export type Wire = 'veth' | 'netkit';
+/**
+ * What joins the host's eth0 to the peer's: a veth pair, or a netkit pair where the kernel has no modules. `virtio`: two NICs joined
+ * outside the guest, where checksums are computed, big packets cut, and VLAN tags part of the frame.
+ */
+export const WIRES = ['veth', 'netkit', 'virtio'] as const;
+export type Wire = (typeof WIRES)[number];
+
+export const CONTAINERS = ['web', 'api'] as const;
+export type ContainerName = (typeof CONTAINERS)[number];
+
+/** What a lab may say of each of its containers. */
+export interface LabContainer {
+	/** both are of one tenant without, and reach each other */
+	tenant?: string;
+	/** tenants that it may talk with */
+	allow?: string[];
+	/** of the host, in order of preference; `eth0` without. Who names `eth1` gets a second wire. */
+	uplinks?: ('eth0' | 'eth1')[];
+	/** as the lab's without */
+	device?: Device;
+	forward?: Forward;
+}
 
 export interface LabOptions {
-	/** the container's device */
+	/** of its containers */
 	device: Device;
 	forward: Forward;
 	/** the kernel's tier decides where it is not given: `veth` on full, `netkit` on image-only kernels */
 	wire?: Wire;
+	/** `web` alone without */
+	containers?: Partial<Record<ContainerName, LabContainer>>;
+	/** false: what the containers send is not judged, and a stack has no program of ours at all */
+	guard?: boolean;
+	/** the containers' netns belong to user namespaces of their own: who is root inside is nobody outside */
+	userns?: boolean;
 	/** of the tracer's ring buffer: a power of two, at least 4096; 32 MiB without */
 	ringBytes?: number;
 	/** false: the first trace attaches it, and until then nothing watches */
 	tracer?: boolean;
 }
 
-/** One end of a lab: the container `web`, the `host`, the `peer` beyond the host's uplink. */
+/** One end of a lab: a container, the `host`, the `peer` beyond the host's uplinks. */
 export interface LabNode {
-	name: 'web' | 'host' | 'peer';
+	name: ContainerName | 'host' | 'peer';
 	/** null for the guest's initial netns */
 	netns: string | null;
 	ipv6: string;
 	ipv4: string;
+	/** with `userns`: a process in the container's user and network namespace */
+	pid?: number;
 }
 
 export interface LabState {
 	options: LabOptions & { wire: Wire };
 	web: LabNode;
+	/** null where the lab has one container */
+	api: LabNode | null;
 	host: LabNode;
 	peer: LabNode;
 	/** BPF programs in the way of a packet, by name */

@@ -1,0 +1,153 @@
+/*
+ * An ipvlan container's packets pass no device of the host's but the uplink, where they look like the host's
+ * own.
+ *
+ *   container netns                                host netns                 the wire
+ *
+ *   eth0 ── slave_guard: is the source its own? ─▶ (ipvlan) ─▶ eth0
+ *    ▲      by dev_id, which no tenant can change              │ uplink_guard: whose socket sent it?
+ *    │                                                         └─────────────▶
+ *    └───── slave_ingress: unicast only ◀── (ipvlan) ◀─────────────────────────
+ *
+ * The neighbours of one uplink reach each other by it too: uplink_ingress.
+ *
+ * A packet socket may go round the slave's hook (PACKET_QDISC_BYPASS), and then its frame has a socket, of
+ * the container's netns, when it comes to the uplink. One without a socket was forwarded, and passed the
+ * slave's hook. Multicast goes from slave to slave whatever the mode: hence slave_ingress.
+ */
+#include "include/neighbour.h"
+#include "include/kernel.h"
+
+/* TCX_NEXT: whoever comes after has a say as well, the container's owner on their own device too */
+#define VERDICT_NEXT -1
+
+/* since 6.2 (fd264ca02094); the links that these programs need are newer */
+extern void *bpf_cast_to_kern_ctx(void *skb) __ksym;
+
+/* enum pkt_type of linux/if_packet.h */
+#define PACKET_HOST 0
+
+/* Whose netns it is, by its inode; one that is not here is nobody's. */
+struct netns {
+	/* how its packets were judged before they came to the uplink */
+	__u32 judged;
+};
+
+#define JUDGED_BY_DEVICE 1
+#define JUDGED_BY_SLAVE 2
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct netns);
+} netnses SEC(".maps");
+
+/* The source of an ARP message or an IP packet, where the frame itself says so. False: it is neither. */
+static __always_inline bool load_source(struct __sk_buff *skb, struct address *source)
+{
+	__be16 type;
+
+	if (bpf_skb_load_bytes(skb, ETHERNET_HEADER - sizeof(type), &type, sizeof(type)) ||
+	    type != skb->protocol)
+		return false;
+	if (type == bpf_htons(ETH_P_IPV6))
+		return !bpf_skb_load_bytes(skb, ETHERNET_HEADER + offsetof(struct ipv6_header, source),
+					   source, sizeof(*source));
+	map_ipv4(source, 0);
+	if (type == bpf_htons(ETH_P_IP))
+		return !bpf_skb_load_bytes(skb, ETHERNET_HEADER + offsetof(struct ipv4_header, source),
+					   &source->word[3], sizeof(source->word[3]));
+	return type == bpf_htons(ETH_P_ARP) &&
+	       !bpf_skb_load_bytes(skb, ETHERNET_HEADER + offsetof(struct arp, sender), &source->word[3],
+				   sizeof(source->word[3]));
+}
+
+/* tcx/egress of the container's eth0 */
+SEC("tc")
+int slave_guard(struct __sk_buff *skb)
+{
+	struct sk_buff *packet = bpf_cast_to_kern_ctx(skb);
+	struct endpoint *from, *there;
+	struct address source;
+	struct route route;
+
+	if (skb->vlan_present)
+		return drop(skb->ifindex, VLAN_TAG);
+	if (!load_source(skb, &source))
+		return drop(skb->ifindex, NOT_IP);
+	from = bpf_map_lookup_elem(&endpoints, &source);
+	if (!from || !from->slave || from->slave != packet->dev->dev_id)
+		return drop(skb->ifindex, SPOOFED_SOURCE);
+	if (skb->protocol == bpf_htons(ETH_P_ARP))
+		return VERDICT_NEXT;
+	if (!load_route(skb, &route) || !reads_alike(skb, ETHERNET_HEADER))
+		return drop(skb->ifindex, MALFORMED);
+	if (routes_itself(skb, &route))
+		return drop(skb->ifindex, SOURCE_ROUTE);
+	if (is_martian(&route))
+		return drop(skb->ifindex, MARTIAN);
+	there = bpf_map_lookup_elem(&endpoints, &route.destination);
+	if (there && there->ifindex && !may_talk(&from->tenant, &there->tenant))
+		return drop(skb->ifindex, FOREIGN_TENANT);
+	if (!there && is_link_scope(&route) && !is_neighbour_discovery(skb, &route))
+		return drop(skb->ifindex, LINK_SCOPE);
+	return VERDICT_NEXT;
+}
+
+/* tcx/ingress of the container's eth0 */
+SEC("tc")
+int slave_ingress(struct __sk_buff *skb)
+{
+	return skb->pkt_type == PACKET_HOST ? VERDICT_NEXT : drop(skb->ifindex, LINK_SCOPE);
+}
+
+/* tcx/egress of the uplink */
+SEC("tc")
+int uplink_guard(struct __sk_buff *skb)
+{
+	struct sk_buff *packet = bpf_cast_to_kern_ctx(skb);
+	struct sock *socket = packet->sk;
+	struct endpoint *from;
+	struct address source;
+	struct netns *netns;
+	__u32 inode;
+
+	if (!socket)
+		return VERDICT_NEXT;
+	inode = socket->__sk_common.skc_net.net->ns.inum;
+	if (inode == packet->dev->nd_net.net->ns.inum)
+		return VERDICT_NEXT;
+	netns = bpf_map_lookup_elem(&netnses, &inode);
+	if (netns && netns->judged == JUDGED_BY_DEVICE)
+		return VERDICT_NEXT;
+	if (!netns || skb->vlan_present || !load_source(skb, &source))
+		return drop(skb->ifindex, SPOOFED_SOURCE);
+	from = bpf_map_lookup_elem(&endpoints, &source);
+	return from && from->netns == inode && from->ifindex == skb->ifindex
+		   ? VERDICT_NEXT
+		   : drop(skb->ifindex, SPOOFED_SOURCE);
+}
+
+/*
+ * tcx/ingress of the uplink. A frame that says it is for this very MAC, in no protocol that ipvlan knows, is
+ * handed to the uplink as if it had come by the wire, and from there to whom it is addressed: its socket
+ * gives it away.
+ */
+SEC("tc")
+int uplink_ingress(struct __sk_buff *skb)
+{
+	struct sk_buff *packet = bpf_cast_to_kern_ctx(skb);
+	struct sock *socket = packet->sk;
+	struct netns *netns;
+	__u32 inode;
+
+	if (!socket)
+		return VERDICT_NEXT;
+	inode = socket->__sk_common.skc_net.net->ns.inum;
+	netns = bpf_map_lookup_elem(&netnses, &inode);
+	return netns && netns->judged == JUDGED_BY_SLAVE ? drop(skb->ifindex, SPOOFED_SOURCE) : VERDICT_NEXT;
+}
+
+char LICENSE[] SEC("license") = "GPL";

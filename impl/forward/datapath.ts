@@ -1,0 +1,107 @@
+/** The programs and maps of the datapath: loaded once for a host, pinned, and found again by whoever comes later. */
+import { closeSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { getPinned, hasLinkKind, pin } from '../libbpf/attach.ts';
+import { BpfMap } from '../libbpf/map.ts';
+import { BpfObject } from '../libbpf/object.ts';
+import { bpfObjectPath } from '../objects.ts';
+
+/** All that outlives a process, in bpffs. */
+export const PIN_ROOT = '/sys/fs/bpf/pathproof';
+/** Where a first load is put together; it becomes PIN_ROOT in one rename, and is never used half made. */
+export const PIN_ROOT_IN_THE_MAKING = `${PIN_ROOT}.new`;
+
+/** Bytes of a key and of a value, as in bpf/include/policy.h and the programs' own files. */
+const MAPS: Record<MapName, readonly [number, number]> = {
+	containers: [4, 76],
+	endpoints: [16, 48],
+	allowed: [32, 1],
+	drops: [8, 8],
+	records: [16, 1024],
+	next_hops: [8, 16],
+	netnses: [4, 4],
+};
+export type MapName = 'containers' | 'endpoints' | 'allowed' | 'drops' | 'records' | 'next_hops' | 'netnses';
+
+/** What each object brings; maps that another has brought already are shared. */
+const OBJECTS = {
+	redirect: {
+		programs: ['egress_guard', 'egress_neigh', 'egress_fib', 'ingress_peer'],
+		maps: ['containers', 'endpoints', 'allowed', 'drops', 'records', 'next_hops'],
+	},
+	ipvlan: { programs: ['slave_guard', 'slave_ingress', 'uplink_guard', 'uplink_ingress'], maps: ['netnses'] },
+} as const;
+type ObjectName = keyof typeof OBJECTS;
+export type ProgramName = (typeof OBJECTS)[ObjectName]['programs'][number];
+
+export function isLoaded(object: ObjectName = 'redirect'): boolean {
+	// the last that is put in place
+	return existsSync(pinPath('maps', OBJECTS[object].maps.at(-1)!));
+}
+
+/** Loads and pins what is not there yet. What an interrupted call left half made is made anew. */
+export function ensureLoaded(object: ObjectName = 'redirect'): void {
+	if (isLoaded(object)) return;
+	rmSync(PIN_ROOT_IN_THE_MAKING, { recursive: true, force: true });
+	for (const kind of ['programs', 'maps'] as const) mkdirSync(join(PIN_ROOT_IN_THE_MAKING, kind), { recursive: true });
+	loadAndPin(object, PIN_ROOT_IN_THE_MAKING);
+	if (object === 'redirect') {
+		mkdirSync(join(PIN_ROOT_IN_THE_MAKING, 'attachments'));
+		renameSync(PIN_ROOT_IN_THE_MAKING, PIN_ROOT);
+		return;
+	}
+	for (const name of OBJECTS[object].programs)
+		renameSync(join(PIN_ROOT_IN_THE_MAKING, 'programs', name), pinPath('programs', name));
+	for (const name of OBJECTS[object].maps)
+		renameSync(join(PIN_ROOT_IN_THE_MAKING, 'maps', name), pinPath('maps', name));
+	rmSync(PIN_ROOT_IN_THE_MAKING, { recursive: true });
+}
+
+/** The kernel forgets programs and maps once nothing holds them: links first. */
+export function unload(): void {
+	for (const path of [PIN_ROOT, PIN_ROOT_IN_THE_MAKING]) rmSync(path, { recursive: true, force: true });
+}
+
+export function withMap<T>(name: MapName, act: (map: BpfMap) => T): T {
+	const fd = getPinned(pinPath('maps', name));
+	try {
+		return act(new BpfMap(name, fd, ...MAPS[name]));
+	} finally {
+		closeSync(fd);
+	}
+}
+
+export function withProgram<T>(name: ProgramName, act: (program: { name: ProgramName; fd: number }) => T): T {
+	const fd = getPinned(pinPath('programs', name));
+	try {
+		return act({ name, fd });
+	} finally {
+		closeSync(fd);
+	}
+}
+
+/** Whether the kernel has links of tc programs that the owner of a netns cannot remove: 6.6 (e420bed02507). */
+export function hasTcxLinks(): boolean {
+	return withProgram('egress_guard', ({ fd }) => hasLinkKind(fd, 'tcx/egress'));
+}
+
+export function pinPath(kind: 'programs' | 'maps', name: string): string {
+	return join(PIN_ROOT, kind, name);
+}
+
+function loadAndPin(name: ObjectName, root: string): void {
+	const { programs, maps } = OBJECTS[name];
+	using object = BpfObject.open(bpfObjectPath(name));
+	const shared = (Object.keys(MAPS) as MapName[]).filter(
+		(map) => name !== 'redirect' && OBJECTS.redirect.maps.some((one) => one === map) && object.hasMap(map),
+	);
+	const fds = shared.map((map) => getPinned(pinPath('maps', map)));
+	try {
+		for (const [index, map] of shared.entries()) object.shareMap(new BpfMap(map, fds[index]!, ...MAPS[map]));
+		object.load();
+		for (const program of programs) pin(object.programFd(program), join(root, 'programs', program));
+		for (const map of maps) pin(object.map(map, ...MAPS[map]).fd, join(root, 'maps', map));
+	} finally {
+		for (const fd of fds) closeSync(fd);
+	}
+}
