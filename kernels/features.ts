@@ -74,6 +74,13 @@ const TABLE = {
 	bridge: { what: 'bridges', probed: 'ip link add', since: '2.6.12', config: 'CONFIG_BRIDGE', module: true },
 	vxlan: { what: 'VXLAN tunnels', probed: 'ip link add', since: '3.7', config: 'CONFIG_VXLAN', module: true },
 	vlan: { what: 'VLAN devices', probed: 'ip link add', since: '2.6.12', config: 'CONFIG_VLAN_8021Q', module: true },
+	'virtio-net': {
+		what: 'NICs of a wire outside the guest: real checksums, segmentation, VLAN tags and native XDP',
+		probed: "modprobe, and the driver's place on the virtio bus",
+		since: '2.6.24',
+		config: 'CONFIG_VIRTIO_NET',
+		module: true,
+	},
 	clsact: {
 		what: 'clsact, the hook of tc programs before tcx',
 		probed: 'tc qdisc add dev lo clsact',

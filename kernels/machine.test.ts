@@ -63,6 +63,34 @@ describe('the QEMU command line', () => {
 		expect(values({ ...fork, agentPort: 'isa-serial' }, '-serial')).toEqual(['chardev:console', 'chardev:agent']);
 	});
 
+	test('a wire is two NICs on a hub of QEMU, which filter nothing and announce nothing', () => {
+		const wired: MachineConfig = { ...fork, nics: 2 };
+		expect(values(wired, '-netdev')).toEqual(['hubport,id=wire0-host,hubid=0', 'hubport,id=wire0-peer,hubid=0']);
+		expect(values(wired, '-device').slice(-2)).toEqual([
+			'virtio-net-pci,romfile=,ctrl_rx=off,ctrl_vlan=off,guest_announce=off,netdev=wire0-host,mac=02:00:5e:00:53:01',
+			'virtio-net-pci,romfile=,ctrl_rx=off,ctrl_vlan=off,guest_announce=off,netdev=wire0-peer,mac=02:00:5e:00:53:02',
+		]);
+		expect(values(wired, '-global')).toEqual(['migration.announce-rounds=0']);
+	});
+
+	test('a second wire is a hub of its own', () => {
+		expect(values({ ...fork, nics: 4 }, '-netdev').slice(2)).toEqual([
+			'hubport,id=wire1-host,hubid=1',
+			'hubport,id=wire1-peer,hubid=1',
+		]);
+		expect(values({ ...fork, nics: 4 }, '-device').at(-1)).toMatch(/netdev=wire1-peer,mac=02:00:5e:00:53:04$/);
+	});
+
+	test("in the exact profile a wire sends by the guest's own clock", () => {
+		expect(values({ ...fork, profile: 'exact', nics: 2 }, '-device').at(-1)).toContain(',tx=timer,');
+		expect(values({ ...fork, nics: 2 }, '-device').at(-1)).not.toContain('tx=');
+	});
+
+	test('a guest that asked for no NICs has the command line that it had before there were any', () => {
+		expect(qemuArguments({ ...fork, nics: undefined })).toEqual(qemuArguments(fork));
+		expect(qemuArguments(fork).filter((word) => /netdev|net-pci|migration/.test(word))).toEqual([]);
+	});
+
 	test('nothing of a running guest has a name in a file system: its channels are inherited descriptors', () => {
 		expect(values(fork, '-chardev')).toEqual([
 			'socket,id=console,fd=3',

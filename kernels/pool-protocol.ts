@@ -2,12 +2,19 @@
 import type { PathproofError } from './errors.ts';
 import type { Kernel } from './kernel.ts';
 import type { Accel, Profile } from './vm.ts';
+import type { Nics } from './wire.ts';
 
-export interface ForkRequest {
+/** Which machine: each is booted once. */
+export interface MachineRequest {
 	/** a kernel's id, or the path of a build tree */
 	kernel: string;
 	/** `functional` without */
 	profile?: Profile;
+	/** virtio-net NICs, joined in pairs outside the guest: see wire.ts; none without. A lab and its forks name the same number */
+	nics?: Nics;
+}
+
+export interface ForkRequest extends MachineRequest {
 	/** key of a lab's template, which must be there; the bare kernel without */
 	lab?: string;
 }
@@ -24,9 +31,7 @@ export interface ForkGrant {
 	data: unknown;
 }
 
-export interface LabRequest {
-	kernel: string;
-	profile?: Profile;
+export interface LabRequest extends MachineRequest {
 	/** key of everything the lab is made of, but for its kernel */
 	lab: string;
 	/** its name for people: `netkit-l3 redirect` */

@@ -167,11 +167,11 @@ class RunningPool implements Pool {
 		}
 	}
 
-	async #fork({ kernel, profile = 'functional', lab }: ForkRequest, client: Client): Promise<ForkGrant> {
+	async #fork({ kernel, profile = 'functional', nics, lab }: ForkRequest, client: Client): Promise<ForkGrant> {
 		await this.#room();
 		const template = lab
-			? await this.#templates.lab(kernel, profile, lab)
-			: await this.#templates.kernel(kernel, profile);
+			? await this.#templates.lab(kernel, profile, lab, nics)
+			: await this.#templates.kernel(kernel, profile, nics);
 		const asked = performance.now();
 		const qemu = await this.#take(template);
 		await qemu.qmp.execute('cont');
@@ -252,9 +252,9 @@ class RunningPool implements Pool {
 	}
 
 	/** Where the lab is there, its data; else a guest to build it in, whose state then becomes the template. */
-	async #lab({ kernel, profile = 'functional', lab, what }: LabRequest, client: Client): Promise<LabGrant> {
+	async #lab(request: LabRequest, client: Client): Promise<LabGrant> {
 		const { promise: builder, resolve, reject } = Promise.withResolvers<ForkGrant>();
-		const made = this.#templates.makeLab({ kernel, profile, lab, what }, async (qemu, template, save) => {
+		const made = this.#templates.makeLab(request, async (qemu, template, save) => {
 			this.#own(qemu);
 			await qemu.qmp.execute('cont');
 			const built = Promise.withResolvers<unknown>();

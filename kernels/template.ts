@@ -14,6 +14,7 @@ import { type AgentPort, type MachineConfig, qemuArguments } from './machine.ts'
 import { Qemu } from './qemu.ts';
 import { copySparse, digestOf } from './sparse.ts';
 import type { Accel, Profile } from './vm.ts';
+import type { Nics } from './wire.ts';
 
 /** Everything a guest of one kernel is made of, but for its memory. */
 export interface Guest {
@@ -28,6 +29,8 @@ export interface Guest {
 	root: string | null;
 	kernelArguments: string[];
 	agentPort: AgentPort;
+	/** part of every key only where there are any */
+	nics?: Nics;
 	/** keys of the initramfs and the root: what the paths above stand for */
 	content: string;
 }
@@ -66,8 +69,8 @@ export function templateKey(guest: Guest): string {
 }
 
 export function machineOf(guest: Guest, memory: MachineConfig['memory'], incoming: boolean): MachineConfig {
-	const { base, profile, accel, memoryMiB, initrd, root, kernelArguments, agentPort } = guest;
-	return { base, profile, accel, memoryMiB, memory, initrd, root, kernelArguments, agentPort, incoming };
+	const { base, profile, accel, memoryMiB, initrd, root, kernelArguments, agentPort, nics } = guest;
+	return { base, profile, accel, memoryMiB, memory, initrd, root, kernelArguments, agentPort, nics, incoming };
 }
 
 /** Start QEMU with a template's state loaded and paused. Throws stage `restore`, with QEMU's own words. */

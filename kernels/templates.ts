@@ -5,6 +5,7 @@ import { type Entry, entry, find, keyOf, remove } from './cache.ts';
 import type { Channel } from './channel.ts';
 import { PathproofError } from './errors.ts';
 import { assembleGuest } from './guest.ts';
+import { bringNics, demandDriver } from './nics.ts';
 import type { LabRequest } from './pool-protocol.ts';
 import { getKernel } from './pull.ts';
 import type { Qemu } from './qemu.ts';
@@ -20,6 +21,7 @@ import {
 	templateKey,
 } from './template.ts';
 import type { Profile } from './vm.ts';
+import type { Nics } from './wire.ts';
 
 export interface Template {
 	kind: 'template' | 'lab';
@@ -53,28 +55,36 @@ export class Templates {
 	}
 
 	/** The booted kernel, ready to fork. */
-	kernel(kernel: string, profile: Profile): Promise<Template> {
-		return this.#once(`${kernel} ${profile}`, async () => {
-			const guest = await this.#guest(kernel, profile);
+	kernel(kernel: string, profile: Profile, nics?: Nics): Promise<Template> {
+		return this.#once(`${kernel} ${profile} nics ${nics ?? 0}`, async () => {
+			const guest = await this.#guest(kernel, profile, nics);
 			return this.#sound('template', templateKey(guest), guest, async (dir) => {
-				this.#note(`booting linux ${guest.kernel.id} (${profile}, ${guest.accel}) once: its forks start from there`);
+				const { kernel, accel } = guest;
+				const having = nics ? ` with ${nics} NICs` : '';
+				this.#note(`booting linux ${kernel.id}${having} (${profile}, ${accel}) once: its forks start from there`);
 				const { qemu, channel, hello, bootMs } = await boot(guest, { kind: 'template', path: ramPath(dir) });
-				await warm(channel.remote);
-				await save(qemu, dir, { hello, bootMs, data: null });
+				try {
+					if (nics) await bringNics(channel.remote, kernel, nics);
+					await warm(channel.remote);
+					await save(qemu, dir, { hello, bootMs, data: null });
+				} finally {
+					await qemu.kill();
+				}
 			});
 		});
 	}
 
 	/** A lab that is there. Throws stage `call` where it was never made. */
-	lab(kernel: string, profile: Profile, lab: string): Promise<Template> {
-		return this.makeLab({ kernel, profile, lab }, () => {
+	lab(kernel: string, profile: Profile, lab: string, nics?: Nics): Promise<Template> {
+		return this.makeLab({ kernel, profile, nics, lab }, () => {
 			throw new PathproofError('this lab was never built', { stage: 'call', kernel });
 		});
 	}
 
-	makeLab({ kernel, profile = 'functional', lab, what = 'a lab' }: LabRequest, build: LabBuilder): Promise<Template> {
-		return this.#once(`${kernel} ${profile} ${lab}`, async () => {
-			const below = await this.kernel(kernel, profile);
+	makeLab(request: LabRequest, build: LabBuilder): Promise<Template> {
+		const { kernel, profile = 'functional', nics, lab, what = 'a lab' } = request;
+		return this.#once(`${kernel} ${profile} nics ${nics ?? 0} ${lab}`, async () => {
+			const below = await this.kernel(kernel, profile, nics);
 			return this.#sound('lab', keyOf('lab', below.key, lab), below.guest, async (dir) => {
 				this.#note(`building ${what} on linux ${below.guest.kernel.id} once`);
 				const started = performance.now();
@@ -105,7 +115,7 @@ export class Templates {
 				hint: 'run it again: the lab is built anew',
 			});
 		}
-		return this.kernel(guest.kernel.selector ?? guest.kernel.id, guest.profile);
+		return this.kernel(guest.kernel.selector ?? guest.kernel.id, guest.profile, guest.nics);
 	}
 
 	async close(): Promise<void> {
@@ -113,12 +123,15 @@ export class Templates {
 		for (const held of this.#held) held.release();
 	}
 
-	#guest(kernel: string, profile: Profile): Promise<Guest> {
+	async #guest(kernel: string, profile: Profile, nics?: Nics): Promise<Guest> {
 		const name = `${kernel} ${profile}`;
 		const known = this.#guests.get(name) ?? getKernel(kernel).then((found) => assembleGuest(found, profile));
 		this.#guests.set(name, known);
 		known.catch(() => this.#guests.delete(name));
-		return known;
+		const guest = await known;
+		if (!nics) return guest;
+		demandDriver(guest.kernel);
+		return { ...guest, nics };
 	}
 
 	/** One making at a time of what has this name; a failure is not remembered. */

@@ -99,6 +99,11 @@ export const PROBES: Record<FeatureName, () => Answer> = {
 	bridge: link('b0 type bridge'),
 	vxlan: link('x0 type vxlan id 1 dstport 4789'),
 	vlan: onSomeDevice('type vlan id 1'),
+	'virtio-net': () => {
+		// It fails where the driver is built in and the guest has no list of that.
+		const inserted = tryCommand('modprobe virtio_net');
+		return existsSync('/sys/bus/virtio/drivers/virtio_net') ? 0 : inserted;
+	},
 	clsact: qdisc('clsact'),
 	netem: qdisc('root netem delay 1ms'),
 	fq: qdisc('root fq'),
