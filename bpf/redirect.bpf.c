@@ -65,33 +65,40 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct container
 	return bpf_redirect_peer(to->ifindex, 0);
 }
 
-/*
- * What all three begin with. Answers -1 where the packet may go on, to `there` or beyond this host; else the
- * verdict.
- */
-#define GO_ON -1
-
-static __always_inline int admit(struct __sk_buff *skb, const struct container *container,
-				 struct route *route, struct endpoint **there)
+/* What all three begin with. True: it may go on, to `there` or beyond this host. False: `verdict` is the last
+ * word. */
+static __always_inline bool admit(struct __sk_buff *skb, const struct container *container,
+				  struct route *route, struct endpoint **there, int *verdict)
 {
 	__u32 reason;
 
+	*there = NULL;
 	/* a device whose container is not known yet, or no more */
-	if (!container)
-		return drop(skb->ifindex, SPOOFED_SOURCE);
-	if (skb->vlan_present)
-		return drop(skb->ifindex, VLAN_TAG);
-	if (skb->protocol == bpf_htons(ETH_P_ARP))
-		return answer_arp(skb, container);
-	if (skb->protocol != bpf_htons(ETH_P_IPV6) && skb->protocol != bpf_htons(ETH_P_IP))
-		return drop(skb->ifindex, NOT_IP);
+	if (!container) {
+		*verdict = drop(skb->ifindex, SPOOFED_SOURCE);
+		return false;
+	}
+	if (skb->vlan_present) {
+		*verdict = drop(skb->ifindex, VLAN_TAG);
+		return false;
+	}
+	if (skb->protocol == bpf_htons(ETH_P_ARP)) {
+		*verdict = answer_arp(skb, container);
+		return false;
+	}
+	if (skb->protocol != bpf_htons(ETH_P_IPV6) && skb->protocol != bpf_htons(ETH_P_IP)) {
+		*verdict = drop(skb->ifindex, NOT_IP);
+		return false;
+	}
 	reason = judge(skb, container, route, there);
-	if (reason == MAY_PASS)
-		return *there && (*there)->ifindex == 0 && !is_neighbour_discovery(skb, route) ? VERDICT_PASS
-											       : GO_ON;
-	if (reason == LINK_SCOPE && is_neighbour_discovery(skb, route))
-		return answer_solicitation(skb, container);
-	return drop(skb->ifindex, reason);
+	if (reason == MAY_PASS) {
+		*verdict = VERDICT_PASS;
+		return !*there || (*there)->ifindex;
+	}
+	*verdict = reason == LINK_SCOPE && is_neighbour_discovery(skb, route)
+		       ? answer_solicitation(skb, container)
+		       : drop(skb->ifindex, reason);
+	return false;
 }
 
 /* On the host end of a container's device: netkit/peer, tcx/ingress or clsact ingress. */
@@ -104,9 +111,9 @@ int egress_neigh(struct __sk_buff *skb)
 	struct endpoint *there;
 	struct address *hop;
 	struct route route;
-	int verdict = admit(skb, container, &route, &there);
+	int verdict;
 
-	if (verdict != GO_ON)
+	if (!admit(skb, container, &route, &there, &verdict))
 		return verdict;
 	if (there)
 		return deliver(skb, container, &route, there);
@@ -131,9 +138,9 @@ int egress_fib(struct __sk_buff *skb)
 	struct bpf_redir_neigh nh = {};
 	struct endpoint *there;
 	struct route route;
-	int verdict = admit(skb, container, &route, &there);
+	int verdict;
 
-	if (verdict != GO_ON)
+	if (!admit(skb, container, &route, &there, &verdict))
 		return verdict;
 	if (there)
 		return deliver(skb, container, &route, there);
@@ -170,9 +177,9 @@ int egress_guard(struct __sk_buff *skb)
 	struct container *container = bpf_map_lookup_elem(&containers, &ifindex);
 	struct endpoint *there;
 	struct route route;
-	int verdict = admit(skb, container, &route, &there);
+	int verdict;
 
-	return verdict == GO_ON ? VERDICT_PASS : verdict;
+	return admit(skb, container, &route, &there, &verdict) ? VERDICT_PASS : verdict;
 }
 
 /* On the uplink: tcx/ingress or clsact ingress. redirect_peer is legal nowhere else. */

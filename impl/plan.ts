@@ -1,32 +1,41 @@
 /** What has to be done on this host to add a container, or to take one away: steps, in the order in which they are safe. */
-import { mkdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { deviceIndex, findDevice } from './addresses.ts';
 import type { ContainerSpec } from './container.ts';
 import { type DevicePair, INNER, type PairKind, pairKind } from './devices/device.ts';
 import { createSlave, type IpvlanDevice, isIpvlan, moveSlave, slaveCommands } from './devices/ipvlan.ts';
-import { CGROUP_ROOT, containerCgroup } from './devices/none.ts';
+import { containerCgroup, makeCgroup, removeCgroup } from './devices/none.ts';
 import { devicePair, hostCommands, innerCommands } from './devices/wiring.ts';
 import { DatapathError } from './errors.ts';
-import { attach, attachments, detachOne, isGone } from './forward/attach.ts';
+import { attach, attachments, detachOne, isGone, removeUnusedQdiscs } from './forward/attach.ts';
 import { ensureLoaded, hasTcxLinks, type ProgramName, unload, withProgram } from './forward/datapath.ts';
 import {
 	containerRules,
 	isContainerRule,
 	isOwnTable,
 	isSharedRule,
-	MAIN_FIRST_RULES,
+	MAIN_FIRST_RULE,
 	uplinkRoutes,
 } from './forward/routes.ts';
-import { enableDeviceForwarding, enableForwarding } from './forward/stack.ts';
+import { enableDeviceForwarding, enableForwarding, hasSwitched, restoreForwarding } from './forward/stack.ts';
 import { forget, writeAllowed, writeContainer, writeEndpoints, writeNetns, writeNextHops } from './forward/tables.ts';
-import { ipBatch, ipJson } from './ip/ip.ts';
+import { type Family, type IpPlace, ipBatch, ipJson } from './ip/ip.ts';
 import { namedNetns } from './netns.ts';
 import type { Step } from './step.ts';
 
-/** `others`: the containers of this host already. Throws a DatapathError for what cannot be done here. */
-export async function planAdd(spec: ContainerSpec, others: readonly ContainerSpec[]): Promise<Step[]> {
+/**
+ * `others`: the containers of this host already. `undone`: what an interrupted call left under this name is gone by then. Throws a
+ * DatapathError for what cannot be done here.
+ */
+export async function planAdd(
+	spec: ContainerSpec,
+	others: readonly ContainerSpec[],
+	{ undone = false } = {},
+): Promise<Step[]> {
 	refuse(spec, others);
-	if (spec.device === 'none') return [cgroupStep(spec)];
+	if (!undone) refuseTaken(spec);
+	if (spec.device === 'none')
+		return [{ what: `mkdir -p ${containerCgroup(spec.name)}`, run: () => makeCgroup(spec.name) }];
 	const netns = spec.netns ?? spec.name;
 	const made = spec.netns === null ? [ipStep(null, [`netns add ${netns}`])] : [];
 	const pair = pairKind(spec.device);
@@ -37,14 +46,14 @@ export async function planAdd(spec: ContainerSpec, others: readonly ContainerSpe
 /** For what is whole, half made or half taken away. `others`: the containers that stay. */
 export async function planRemove(spec: ContainerSpec, others: readonly ContainerSpec[]): Promise<Step[]> {
 	const netns = spec.netns ?? spec.name;
-	if (spec.device === 'none') return [removeCgroupStep(spec, others)];
+	if (spec.device === 'none') return [removeCgroupStep(spec, others), ...uplinkSteps(spec, others)];
 	const routing = await routingLeft(spec, others);
 	return [
 		// a pair goes with its host end, at once; deleting the netns alone would take it along some time later
 		...(findDevice(spec.name) ? [ipStep(null, [`link del dev ${spec.name}`])] : []),
 		...((await hasSlave(spec, netns)) ? [ipStep(netns, [`link del dev ${INNER}`])] : []),
 		...(spec.netns === null && namedNetns().includes(netns) ? [ipStep(null, [`netns del ${netns}`])] : []),
-		...(routing.length ? [ipStep(null, routing)] : []),
+		...routing,
 		{ what: `forget ${spec.name} in the maps`, run: () => forget(spec, others) },
 		{
 			what: `remove the pins of ${spec.name}`,
@@ -76,6 +85,10 @@ function refuse(spec: ContainerSpec, others: readonly ContainerSpec[]): void {
 				hint: `use ${other.device}, or another uplink: all slaves of one have one mode`,
 			});
 	}
+}
+
+/** What is there already is somebody's: neither used nor, when something fails, taken away. */
+function refuseTaken(spec: ContainerSpec): void {
 	const what =
 		namedNetns().includes(spec.name) && spec.netns === null ? 'netns' : findDevice(spec.name) ? 'device' : null;
 	if (what)
@@ -170,32 +183,40 @@ function attachSteps({ name, forward, uplinks, guard }: ContainerSpec, kind: Pai
 
 async function routeSteps(spec: ContainerSpec): Promise<Step[]> {
 	if (!usesRoutes(spec)) return [];
-	const rules = containerRules(spec, deviceIndex);
-	const there = rules.length ? await hostRules() : [];
-	const shared = rules.length && !there.some(isSharedRule) ? MAIN_FIRST_RULES : [];
-	const commands = [...uplinkRoutes(spec, deviceIndex), ...[...shared, ...rules].map((rule) => `rule add ${rule}`)];
+	const there = await hostRules();
 	return [
 		spec.forward === 'stack'
 			? { what: 'switch forwarding on', run: enableForwarding }
 			: { what: `switch forwarding on for ${spec.name} alone`, run: () => enableDeviceForwarding(spec.name) },
-		...(commands.length ? [ipStep(null, commands)] : []),
+		...stepOf({ netns: null }, uplinkRoutes(spec, deviceIndex)),
+		...containerRules(spec, deviceIndex).flatMap(({ family, rules }) => [
+			ipStep({ netns: null, family }, [
+				...(there.some((rule) => rule.family === family && isSharedRule(rule)) ? [] : [`rule add ${MAIN_FIRST_RULE}`]),
+				...rules.map((rule) => `rule add ${rule}`),
+			]),
+		]),
 	];
 }
 
 /** What the last container of an uplink, and the last of all, leaves behind. */
 function uplinkSteps(spec: ContainerSpec, others: readonly ContainerSpec[]): Step[] {
-	if (!others.length) return [detachAllStep(), { what: 'unpin the datapath', run: unload }];
+	const forwarding =
+		hasSwitched() && !others.some(({ forward }) => forward === 'stack')
+			? [{ what: 'put forwarding back as it was', run: restoreForwarding }]
+			: [];
+	if (!others.length) return [...forwarding, detachAllStep(), { what: 'unpin the datapath', run: unload }];
 	const unused = (program: string, needs: (other: ContainerSpec) => boolean) =>
 		spec.uplinks.flatMap(({ device }) => {
 			const used = others.some((other) => needs(other) && other.uplinks.some((uplink) => uplink.device === device));
 			const ifindex = findDevice(device);
 			return used ? [] : attachments().filter((one) => one.program === program && one.ifindex === ifindex);
 		});
-	return [
+	const detached = [
 		...unused('ingress_peer', ({ forward }) => forward !== 'stack'),
 		...unused('uplink_guard', ({ device, guard }) => isIpvlan(device) && guard),
 		...unused('uplink_ingress', ({ device, guard }) => isIpvlan(device) && guard),
-	].map(detachStep);
+	];
+	return [...forwarding, ...detached.map(detachStep)];
 }
 
 function attachStep(program: ProgramName, place: Parameters<typeof attach>[1]): Step {
@@ -213,6 +234,7 @@ function detachAllStep(): Step {
 		what: 'detach all programs',
 		run() {
 			for (const one of attachments()) detachOne(one);
+			removeUnusedQdiscs();
 		},
 	};
 }
@@ -221,42 +243,18 @@ function detachStep(one: ReturnType<typeof attachments>[number]): Step {
 	return { what: `detach ${one.program} from device ${one.ifindex}`, run: () => detachOne(one) };
 }
 
-function ipStep(netns: string | null, commands: string[]): Step {
+function ipStep(place: IpPlace | string | null, commands: string[]): Step {
+	const { netns, family } = typeof place === 'object' && place !== null ? place : { netns: place, family: undefined };
+	const prefix = ['ip', ...(family ? [family] : []), ...(netns === null ? [] : ['-n', netns])].join(' ');
 	return {
-		what: commands.map((command) => `ip ${netns === null ? '' : `-n ${netns} `}${command}`).join('\n'),
-		run: () => ipBatch(netns, commands),
+		what: commands.map((command) => `${prefix} ${command}`).join('\n'),
+		run: () => ipBatch(place, commands),
 	};
 }
 
-function mtuOf(device: string): number {
-	return Number(readFileSync(`/sys/class/net/${device}/mtu`, 'utf8'));
-}
-
-function cgroupStep({ name }: ContainerSpec): Step {
-	const path = containerCgroup(name);
-	return { what: `mkdir -p ${path}`, run: () => void mkdirSync(path, { recursive: true }) };
-}
-
-function removeCgroupStep({ name }: ContainerSpec, others: readonly ContainerSpec[]): Step {
-	const path = containerCgroup(name);
-	return {
-		what: `rmdir ${path}`,
-		run() {
-			removeCgroup(path);
-			if (!others.some(({ device }) => device === 'none')) removeCgroup(CGROUP_ROOT);
-		},
-	};
-}
-
-function removeCgroup(path: string): void {
-	try {
-		rmdirSync(path);
-	} catch (error) {
-		const { code } = error as NodeJS.ErrnoException;
-		if (code === 'ENOENT') return;
-		if (code !== 'EBUSY') throw error;
-		throw new DatapathError(`there are processes in ${path}`, { hint: `echo 1 > ${path}/cgroup.kill`, cause: error });
-	}
+/** None where there is nothing to do. */
+function stepOf(place: IpPlace, commands: string[]): Step[] {
+	return commands.length ? [ipStep(place, commands)] : [];
 }
 
 /** An ipvlan slave that is where it was put. In a netns that goes with its container it would go too, but some time later. */
@@ -267,41 +265,58 @@ async function hasSlave(spec: ContainerSpec, netns: string): Promise<boolean> {
 }
 
 interface Rule {
+	family: Family;
 	priority: number;
 	src: string;
 }
 
+const FAMILIES: readonly Family[] = ['-6', '-4'];
+
 async function hostRules(): Promise<Rule[]> {
-	return (await Promise.all(['-6', '-4'].map((family) => ipJson<Rule>(null, [family, 'rule'])))).flat();
+	const of = async (family: Family) =>
+		(await ipJson<Omit<Rule, 'family'>>(null, [family, 'rule'])).map((rule) => ({ ...rule, family }));
+	return (await Promise.all(FAMILIES.map(of))).flat();
 }
 
 function usesRoutes({ forward }: ContainerSpec): boolean {
 	return forward === 'stack' || forward === 'fib';
 }
 
-/** What of a container's rules is there; and of what all share, once nobody else needs it. */
-async function routingLeft(spec: ContainerSpec, others: readonly ContainerSpec[]): Promise<string[]> {
+/** What of a container's rules is there; and the rule that all share and the tables of uplinks, where nobody else needs them. */
+async function routingLeft(spec: ContainerSpec, others: readonly ContainerSpec[]): Promise<Step[]> {
 	if (!usesRoutes(spec)) return [];
-	const rules = await hostRules();
-	const own = rules
-		.filter((rule) => isContainerRule(rule) && (rule.src === spec.ipv6 || rule.src === spec.ipv4))
-		.map(({ priority, src }) => `rule del pref ${priority} from ${src}`);
 	const kept = others.filter(usesRoutes);
-	const shared = kept.length ? [] : rules.filter(isSharedRule).map(({ src }) => `rule del pref 1000 from ${src}`);
-	const routes = (
-		await Promise.all(['-6', '-4'].map((family) => ipJson<Route>(null, [family, 'route', 'show', 'table', 'all'])))
-	)
-		.flatMap((of, index) => of.map((route) => ({ ...route, all: index ? '0.0.0.0/0' : '::/0' })))
-		.filter(
+	const rules = (await hostRules()).filter((rule) =>
+		isSharedRule(rule) ? !kept.length : isContainerRule(rule) && (rule.src === spec.ipv6 || rule.src === spec.ipv4),
+	);
+	const routes = async (family: Family) =>
+		(await ipJson<Route>(null, [family, 'route', 'show', 'table', 'all'])).filter(
 			({ table, dev }) =>
 				isOwnTable(Number(table)) && !kept.some(({ uplinks }) => uplinks.some(({ device }) => device === dev)),
-		)
-		.map(({ table, all }) => `route del ${all} table ${table}`);
-	return [...own, ...shared, ...routes];
+		);
+	const steps = FAMILIES.map(async (family) =>
+		stepOf({ netns: null, family }, [
+			...rules
+				.filter((rule) => rule.family === family)
+				.map(({ priority, src }) => `rule del pref ${priority} from ${src}`),
+			...(await routes(family)).map(({ dst, table }) => `route del ${dst} table ${table}`),
+		]),
+	);
+	return (await Promise.all(steps)).flat();
 }
 
 interface Route {
 	/** absent for the main table */
 	table?: string;
 	dev?: string;
+	dst: string;
+}
+
+function removeCgroupStep({ name }: ContainerSpec, others: readonly ContainerSpec[]): Step {
+	const last = !others.some(({ device }) => device === 'none');
+	return { what: `rmdir ${containerCgroup(name)}`, run: () => removeCgroup(name, last) };
+}
+
+function mtuOf(device: string): number {
+	return Number(readFileSync(`/sys/class/net/${device}/mtu`, 'utf8'));
 }

@@ -6,6 +6,7 @@
  *   1009  from the container: nowhere else
  */
 import type { ContainerSpec, Uplink } from '../container.ts';
+import type { Family } from '../ip/ip.ts';
 
 const MAIN_FIRST = 1000;
 const FIRST_CHOICE = 1001;
@@ -14,8 +15,15 @@ const NOWHERE_ELSE = 1009;
 const TABLES = 7_000_000;
 
 const FAMILIES = [
-	{ all: '::/0', length: 128, of: (spec: ContainerSpec) => spec.ipv6, via: ({ ipv6NextHop }: Uplink) => ipv6NextHop },
 	{
+		family: '-6',
+		all: '::/0',
+		length: 128,
+		of: (spec: ContainerSpec) => spec.ipv6,
+		via: ({ ipv6NextHop }: Uplink) => ipv6NextHop,
+	},
+	{
+		family: '-4',
 		all: '0.0.0.0/0',
 		length: 32,
 		of: (spec: ContainerSpec) => spec.ipv4,
@@ -40,26 +48,27 @@ export function uplinkRoutes(spec: ContainerSpec, index: Indexes): string[] {
 	);
 }
 
-/** The rules of one container. None where no next hop is told: then the host's own routes decide. */
-export function containerRules(spec: ContainerSpec, index: Indexes): string[] {
-	return FAMILIES.flatMap(({ length, of, via }) => {
+/** The rules of one container, to be typed after `ip rule add`. None where no next hop is told: then the host's own routes decide. */
+export function containerRules(spec: ContainerSpec, index: Indexes): { family: Family; rules: string[] }[] {
+	return FAMILIES.map(({ family, length, of, via }) => {
 		const address = of(spec);
 		const chosen = spec.uplinks.filter((uplink) => via(uplink) !== undefined);
-		if (address === null || !chosen.length) return [];
-		return [
-			...chosen.map(
-				({ device }, order) =>
-					`pref ${FIRST_CHOICE + order} from ${address}/${length} lookup ${TABLES + index(device)}`,
-			),
-			`pref ${NOWHERE_ELSE} from ${address}/${length} unreachable`,
-		];
-	});
+		if (address === null || !chosen.length) return { family, rules: [] };
+		return {
+			family,
+			rules: [
+				...chosen.map(
+					({ device }, order) =>
+						`pref ${FIRST_CHOICE + order} from ${address}/${length} lookup ${TABLES + index(device)}`,
+				),
+				`pref ${NOWHERE_ELSE} from ${address}/${length} unreachable`,
+			],
+		};
+	}).filter(({ rules }) => rules.length);
 }
 
-/** One for each family, before all rules of containers. */
-export const MAIN_FIRST_RULES = FAMILIES.map(
-	({ all }) => `pref ${MAIN_FIRST} from ${all} lookup main suppress_prefixlength 0`,
-);
+/** Before all rules of containers: what to type after `ip -6 rule` and `ip -4 rule`, `add` or `del` between. */
+export const MAIN_FIRST_RULE = `pref ${MAIN_FIRST} lookup main suppress_prefixlength 0`;
 
 /** Whether the rules, as `ip -j rule` has them, hold any that is a container's. */
 export function isContainerRule({ priority }: { priority: number }): boolean {

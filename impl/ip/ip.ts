@@ -7,14 +7,24 @@ import type { Readable, Writable } from 'node:stream';
 import { DatapathError } from '../errors.ts';
 import { heldLock } from '../state/held.ts';
 
+/** `ip rule` takes every prefix for IPv4 unless it is told otherwise, and a batch cannot tell it line by line. */
+export type Family = '-6' | '-4';
+
+export interface IpPlace {
+	/** null is this one */
+	netns: string | null;
+	family?: Family;
+}
+
 /** What to type after `ip`, for commands that come on standard input. */
-export function ipBatchArgs(netns: string | null): string[] {
-	return [...(netns === null ? [] : ['-n', netns]), '-batch', '-'];
+export function ipBatchArgs({ netns, family }: IpPlace): string[] {
+	return [...(family ? [family] : []), ...(netns === null ? [] : ['-n', netns]), '-batch', '-'];
 }
 
 /** Runs the commands in order, each as one would type it after `ip`; stops at the first that fails. `null` is this netns. */
-export async function ipBatch(netns: string | null, commands: readonly string[]): Promise<void> {
-	if (commands.length) await run(ipBatchArgs(netns), `${commands.join('\n')}\n`);
+export async function ipBatch(place: IpPlace | string | null, commands: readonly string[]): Promise<void> {
+	const where = typeof place === 'object' && place !== null ? place : { netns: place };
+	if (commands.length) await run(ipBatchArgs(where), `${commands.join('\n')}\n`);
 }
 
 /** What `ip -json …` prints: an array of objects as iproute2 names them. `null` is this netns. */
