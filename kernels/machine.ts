@@ -139,8 +139,8 @@ function wires(nics: Nics, profile: Profile): string[] {
 		// What is filtered outside the guest is a drop that no tracer sees: a frame for another's address, or with a tag nobody asked for.
 		...['ctrl_rx=off', 'ctrl_vlan=off'],
 		'guest_announce=off', // a fork would greet its neighbours
-		// By a timer of the guest's clock, 150 us after the first frame. QEMU's main loop sends when the machine gets round to it: a thousand
-		// netperf transactions of three forks then took 0.25, 0.15 and 0.27 s of the guest's time (7.3), with the timer 0.36 s each.
+		// By a timer of the guest's clock, 150 us after the first frame; without, QEMU's main loop sends when the machine gets round to it.
+		// 7.3, three forks: a thousand netperf transactions took 0.35 to 0.38 s of guest time with it, 0.15 to 0.27 s without.
 		...(profile === 'exact' ? ['tx=timer'] : []),
 	];
 	const ends = wiresOf(nics).flatMap(({ host, peer }, hub) => [
