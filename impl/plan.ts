@@ -167,7 +167,7 @@ function tableSteps(spec: ContainerSpec, kind: PairKind, pair: DevicePair): Step
 	];
 }
 
-const FROM_CONTAINER = {
+export const FROM_CONTAINER = {
 	stack: 'egress_guard',
 	redirect: 'egress_neigh',
 	'redirect-egress': 'egress_neigh',

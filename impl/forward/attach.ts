@@ -1,5 +1,6 @@
 /** Where the programs of the datapath are attached, by the newest way that the kernel has; and how they are found again. */
-import { closeSync, existsSync, mkdirSync, readdirSync, unlinkSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { deviceIndex, deviceName } from '../addresses.ts';
 import {
@@ -11,9 +12,11 @@ import {
 	type LinkKind,
 	linkProgram,
 	pin,
+	queryClsact,
+	removeClsact,
 	type TcFilter,
 } from '../libbpf/attach.ts';
-import { linkedDevice } from '../libbpf/enumerate.ts';
+import { linkedDevice, programIdentity } from '../libbpf/enumerate.ts';
 import { PIN_ROOT } from './datapath.ts';
 
 const ATTACHMENTS = join(PIN_ROOT, 'attachments');
@@ -76,7 +79,9 @@ export function attach(
 	const ifindex = deviceIndex(device);
 	const here = attachments().filter((one) => one.ifindex === ifindex);
 	const present = here.find((one) => one.program === program.name);
-	if (present) return present;
+	if (present && isAlive(present)) return present;
+	// an interrupted call left word of what it did not do, or had undone
+	if (present) unlinkSync(present.pin);
 	const ways = WAYS[point][hook];
 	const way = ways.find(({ link }) => link === null || hasLinkKind(program.fd, link)) ?? ways[0]!;
 	const priority = way.link ? 0 : first ? Math.min(OWN_PRIORITY, ...here.map((one) => one.priority)) - 1 : OWN_PRIORITY;
@@ -84,15 +89,61 @@ export function attach(
 	// bpffs takes no dots in a name, and device names have them: hence the index
 	const path = join(ATTACHMENTS, [program.name, ifindex, way.kind, priority].join('@'));
 	const attachment: Attachment = { program: program.name, kind: way.kind, ifindex, priority, pin: path };
-	if (way.link === null) {
-		attachClsact(program.fd, filterOf(attachment));
-		pin(program.fd, path);
-	} else {
+	if (way.link === null) attachFilter(program.fd, attachment, point);
+	else {
 		const link = linkProgram(program.fd, ifindex, way.link, first ? 'first' : 'none');
 		pin(link, path);
 		closeSync(link);
 	}
 	return attachment;
+}
+
+/** Pinned first: a link goes with the process that is killed before it pins it, a filter would stay, and nobody knew of it. */
+function attachFilter(program: number, attachment: Attachment, point: HookPoint): void {
+	const filter = filterOf(attachment);
+	pin(program, attachment.pin);
+	try {
+		// the qdisc of a container's own device goes with that
+		if (point === 'from-wire' && queryClsact(filter) === 'no clsact')
+			mkdirSync(qdiscMark(filter.ifindex), { recursive: true });
+		attachClsact(program, filter);
+	} catch (error) {
+		unlinkSync(attachment.pin);
+		throw error;
+	}
+}
+
+/** Directories named by devices' indexes: the clsact qdisc of that device was made here, and goes with the last filter. */
+const QDISCS = join(PIN_ROOT, 'qdiscs');
+
+function qdiscMark(ifindex: number): string {
+	return join(QDISCS, String(ifindex));
+}
+
+/** Those that were made here and have no filter of this datapath's any more. */
+export function unusedQdiscs(): number[] {
+	if (!existsSync(QDISCS)) return [];
+	const used = new Set(attachments().flatMap(({ kind, ifindex }) => (kind === 'clsact' ? [ifindex] : [])));
+	return readdirSync(QDISCS)
+		.map(Number)
+		.filter((ifindex) => !used.has(ifindex));
+}
+
+/** Takes away what `unusedQdiscs` answers, but for those that have somebody else's filters now. */
+export function removeUnusedQdiscs(): void {
+	for (const ifindex of unusedQdiscs()) {
+		const device = deviceName(ifindex);
+		if (device && !hasFilters(device)) removeClsact(ifindex);
+		rmdirSync(qdiscMark(ifindex));
+	}
+}
+
+/** Anybody's. */
+function hasFilters(device: string): boolean {
+	return ['ingress', 'egress'].some((side) => {
+		const { stdout } = spawnSync('tc', ['-j', 'filter', 'show', 'dev', device, side], { encoding: 'utf8' });
+		return !/^\s*(\[\s*\]\s*)?$/.test(stdout ?? '');
+	});
 }
 
 /** All that this datapath has attached on this host. */
@@ -117,6 +168,13 @@ export function detachOne(attachment: Attachment, deviceGone = false): void {
 		else withPinned(attachment.pin, detachLink);
 	}
 	unlinkSync(attachment.pin);
+	if (attachment.kind === 'clsact') removeUnusedQdiscs();
+}
+
+/** Whether packets meet its program. */
+export function isAlive(attachment: Attachment): boolean {
+	if (attachment.kind !== 'clsact') return !isGone(attachment);
+	return withPinned(attachment.pin, (fd) => queryClsact(filterOf(attachment)) === programIdentity(fd).id);
 }
 
 /** Whether its device has gone, and only the record is left. */
@@ -130,15 +188,15 @@ export function isGone({ kind, ifindex, pin }: Attachment): boolean {
 	}
 }
 
-function withPinned(path: string, act: (fd: number) => void): void {
+export function withPinned<T>(path: string, act: (fd: number) => T): T {
 	const fd = getPinned(path);
 	try {
-		act(fd);
+		return act(fd);
 	} finally {
 		closeSync(fd);
 	}
 }
 
-function filterOf({ ifindex, priority }: Attachment): TcFilter {
+export function filterOf({ ifindex, priority }: Attachment): TcFilter {
 	return { ifindex, direction: 'ingress', handle: 1, priority };
 }

@@ -8,8 +8,9 @@ import { bpfObjectPath } from '../objects.ts';
 
 /** All that outlives a process, in bpffs. */
 export const PIN_ROOT = '/sys/fs/bpf/pathproof';
-/** Where a first load is put together; it becomes PIN_ROOT in one rename, and is never used half made. */
-export const PIN_ROOT_IN_THE_MAKING = `${PIN_ROOT}.new`;
+/** Where a first load is put together (bpffs takes no dots); it becomes PIN_ROOT in one rename, and is never used half made. */
+export const PIN_ROOT_IN_THE_MAKING = `${PIN_ROOT}-new`;
+const PIN_ROOT_OF_BEFORE = `${PIN_ROOT}-old`;
 
 /** Bytes of a key and of a value, as in bpf/include/policy.h and the programs' own files. */
 const MAPS: Record<MapName, readonly [number, number]> = {
@@ -31,7 +32,7 @@ const OBJECTS = {
 	},
 	ipvlan: { programs: ['slave_guard', 'slave_ingress', 'uplink_guard', 'uplink_ingress'], maps: ['netnses'] },
 } as const;
-type ObjectName = keyof typeof OBJECTS;
+export type ObjectName = keyof typeof OBJECTS;
 export type ProgramName = (typeof OBJECTS)[ObjectName]['programs'][number];
 
 export function isLoaded(object: ObjectName = 'redirect'): boolean {
@@ -42,7 +43,7 @@ export function isLoaded(object: ObjectName = 'redirect'): boolean {
 /** Loads and pins what is not there yet. What an interrupted call left half made is made anew. */
 export function ensureLoaded(object: ObjectName = 'redirect'): void {
 	if (isLoaded(object)) return;
-	rmSync(PIN_ROOT_IN_THE_MAKING, { recursive: true, force: true });
+	for (const path of halfMade()) rmSync(path, { recursive: true });
 	for (const kind of ['programs', 'maps'] as const) mkdirSync(join(PIN_ROOT_IN_THE_MAKING, kind), { recursive: true });
 	loadAndPin(object, PIN_ROOT_IN_THE_MAKING);
 	if (object === 'redirect') {
@@ -57,9 +58,43 @@ export function ensureLoaded(object: ObjectName = 'redirect'): void {
 	rmSync(PIN_ROOT_IN_THE_MAKING, { recursive: true });
 }
 
-/** The kernel forgets programs and maps once nothing holds them: links first. */
+/** The kernel forgets programs and maps once nothing holds them: links first. In one rename, so that nobody finds half of it. */
 export function unload(): void {
-	for (const path of [PIN_ROOT, PIN_ROOT_IN_THE_MAKING]) rmSync(path, { recursive: true, force: true });
+	if (existsSync(PIN_ROOT)) {
+		rmSync(PIN_ROOT_OF_BEFORE, { recursive: true, force: true });
+		renameSync(PIN_ROOT, PIN_ROOT_OF_BEFORE);
+	}
+	for (const path of halfMade()) rmSync(path, { recursive: true });
+}
+
+/** What an interrupted `ensureLoaded` or `unload` left. */
+export function halfMade(): string[] {
+	return [PIN_ROOT_IN_THE_MAKING, PIN_ROOT_OF_BEFORE].filter((path) => existsSync(path));
+}
+
+/** Those that are pinned. */
+export function loadedObjects(): ObjectName[] {
+	return (Object.keys(OBJECTS) as ObjectName[]).filter((name) => isLoaded(name));
+}
+
+/** The programs of an object that is pinned, loaded once more over its pinned maps; they go with what is answered here. */
+export function loadProgramsAnew(name: ObjectName): Disposable & { programs: [ProgramName, number][] } {
+	const object = BpfObject.open(bpfObjectPath(name));
+	const shared = (Object.keys(MAPS) as MapName[]).filter((map) => object.hasMap(map));
+	const fds = shared.map((map) => getPinned(pinPath('maps', map)));
+	try {
+		for (const [index, map] of shared.entries()) object.shareMap(new BpfMap(map, fds[index]!, ...MAPS[map]));
+		object.load();
+	} catch (error) {
+		object[Symbol.dispose]();
+		throw error;
+	} finally {
+		for (const fd of fds) closeSync(fd);
+	}
+	return {
+		programs: OBJECTS[name].programs.map((program) => [program, object.programFd(program)]),
+		[Symbol.dispose]: () => object[Symbol.dispose](),
+	};
 }
 
 export function withMap<T>(name: MapName, act: (map: BpfMap) => T): T {

@@ -7,7 +7,7 @@ import { type PairKind, pairKind } from '../devices/device.ts';
 import { slaveId } from '../devices/ipvlan.ts';
 import { u32 } from '../libbpf/map.ts';
 import { NETNS_DIR, namedNetns } from '../netns.ts';
-import { ensureLoaded, isLoaded, withMap } from './datapath.ts';
+import { ensureLoaded, isLoaded, type MapName, withMap } from './datapath.ts';
 
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -18,14 +18,20 @@ const JUDGED = { byDevice: 1, bySlave: 2 } as const;
 /** An address that no packet has: of a container without that family. */
 const NO_ADDRESS = Buffer.alloc(16, 0xff);
 
-/** of `slave` in struct endpoint */
-const SLAVE_OFFSET = 4;
+export interface Row {
+	map: MapName;
+	key: Buffer;
+	value: Buffer;
+}
 
 /** struct container, by the index of the device's host end */
 export function writeContainer(spec: ContainerSpec, kind: PairKind, hostMac: string): void {
-	const bytes = Buffer.concat([
-		spec.ipv6 ? addressBytes(spec.ipv6) : NO_ADDRESS,
-		spec.ipv4 ? addressBytes(spec.ipv4) : NO_ADDRESS,
+	put([containerRow(spec, kind, hostMac)]);
+}
+
+export function containerRow(spec: ContainerSpec, kind: PairKind, hostMac: string): Row {
+	const value = Buffer.concat([
+		containerAddresses(spec),
 		tenantBytes(spec.tenant),
 		uplinkBytes(spec.uplinks),
 		u32(
@@ -36,43 +42,64 @@ export function writeContainer(spec: ContainerSpec, kind: PairKind, hostMac: str
 		Buffer.from(hostMac.replaceAll(':', ''), 'hex'),
 		Buffer.alloc(2),
 	]);
-	withMap('containers', (map) => map.update(u32(deviceIndex(spec.name)), bytes));
+	return { map: 'containers', key: u32(deviceIndex(spec.name)), value };
 }
 
 /** struct endpoint, for each of its addresses; and those of the host itself, which are as they are now. */
 export function writeEndpoints(spec: ContainerSpec): void {
+	const slave = pairKind(spec.device) ? 0 : slaveId(spec.name);
+	put([...hostRows(), ...endpointRows(spec, slave)]);
+}
+
+export function hostRows(): Row[] {
+	const value = endpoint({ ifindex: 0 });
+	return ownAddresses().map((address) => ({ map: 'endpoints', key: addressBytes(address), value }));
+}
+
+/** `slave`: of ipvlan, as `slaveId` answers it while the device is in this netns. */
+export function endpointRows(spec: ContainerSpec, slave: number): Row[] {
 	const pair = pairKind(spec.device);
-	const bytes = endpoint({
+	const value = endpoint({
 		ifindex: deviceIndex(pair ? spec.name : spec.uplinks[0]!.device),
-		slave: pair ? 0 : slaveId(spec.name),
+		slave,
 		netns: pair ? 0 : netnsInode(spec),
 		delivery: DELIVERY[spec.forward],
 		uplinks: spec.uplinks,
 		tenant: spec.tenant,
 	});
-	withMap('endpoints', (map) => {
-		for (const address of ownAddresses()) map.update(addressBytes(address), endpoint({ ifindex: 0 }));
-		for (const address of addressesOf(spec)) map.update(addressBytes(address), bytes);
-	});
+	return addressesOf(spec).map((address) => ({ map: 'endpoints', key: addressBytes(address), value }));
 }
 
 /** Tenants that may talk, in both orders. */
-export function writeAllowed({ tenant, allow }: ContainerSpec): void {
-	withMap('allowed', (map) => {
-		for (const pair of pairsOf(tenant, allow)) map.update(pair, Buffer.from([1]));
-	});
+export function writeAllowed(spec: ContainerSpec): void {
+	put(allowedRows(spec));
 }
 
-export function writeNextHops({ uplinks }: ContainerSpec): void {
-	withMap('next_hops', (map) => {
-		for (const { device, ipv6NextHop, ipv4NextHop } of uplinks) {
-			for (const address of [ipv6NextHop, ipv4NextHop]) {
-				if (address === undefined) continue;
+export function allowedRows({ tenant, allow }: ContainerSpec): Row[] {
+	return pairsOf(tenant, allow).map((key) => ({ map: 'allowed', key, value: Buffer.from([1]) }));
+}
+
+export function writeNextHops(spec: ContainerSpec): void {
+	put(nextHopRows(spec));
+}
+
+export function nextHopRows({ uplinks }: ContainerSpec): Row[] {
+	return uplinks.flatMap(({ device, ipv6NextHop, ipv4NextHop }) =>
+		[ipv6NextHop, ipv4NextHop]
+			.filter((address) => address !== undefined)
+			.map((address) => {
 				const family = isIPv4(address) ? AF_INET : AF_INET6;
-				map.update(Buffer.concat([u32(deviceIndex(device)), u32(family)]), addressBytes(address));
-			}
-		}
-	});
+				const key = Buffer.concat([u32(deviceIndex(device)), u32(family)]);
+				return { map: 'next_hops', key, value: addressBytes(address) };
+			}),
+	);
+}
+
+function put(rows: readonly Row[]): void {
+	for (const name of new Set(rows.map(({ map }) => map)))
+		withMap(name, (map) => {
+			for (const row of rows) if (row.map === name) map.update(row.key, row.value);
+		});
 }
 
 /** Whose sockets may send by an uplink that has ipvlan slaves: all containers' netns, and how they are judged. */
@@ -86,30 +113,40 @@ export function writeNetns(specs: readonly ContainerSpec[]): void {
 	});
 }
 
-/** Forgets a container, whole or half made. `others` are those that stay: what they use too is kept. */
+/**
+ * Forgets a container, whole or half made. `others` are those that stay: what they use too is kept. In this order, so that whoever is
+ * killed between is found by the next: what hangs on a row goes before it.
+ */
 export function forget(spec: ContainerSpec, others: readonly ContainerSpec[]): void {
 	if (!isLoaded()) return;
-	const hostEnds = withMap('endpoints', (map) => {
+	for (const key of hostEnds(spec)) {
+		withMap('drops', (map) => {
+			for (const drop of map.keys()) if (drop.subarray(0, 4).equals(key)) map.delete(drop);
+		});
+		withMap('containers', (map) => map.delete(key));
+	}
+	withMap('endpoints', (map) => {
 		const kept = new Set(others.flatMap(addressesOf));
-		return addressesOf(spec)
-			.filter((address) => !kept.has(address))
-			.flatMap((address) => {
-				const row = map.lookup(addressBytes(address));
-				map.delete(addressBytes(address));
-				return row && !row.readUInt32LE(SLAVE_OFFSET) ? [row.readUInt32LE(0)] : [];
-			});
+		for (const address of addressesOf(spec)) if (!kept.has(address)) map.delete(addressBytes(address));
 	});
 	withMap('allowed', (map) => {
 		const kept = new Set(others.flatMap(({ tenant, allow }) => pairsOf(tenant, allow).map(String)));
 		for (const pair of pairsOf(spec.tenant, spec.allow)) if (!kept.has(String(pair))) map.delete(pair);
 	});
-	for (const ifindex of new Set(hostEnds)) {
-		withMap('containers', (map) => map.delete(u32(ifindex)));
-		withMap('drops', (map) => {
-			for (const key of map.keys()) if (key.readUInt32LE(0) === ifindex) map.delete(key);
-		});
-	}
 	if (isLoaded('ipvlan')) forgetNetns(others);
+}
+
+/** The keys of its rows in `containers`: of one whose device was made, lost and made anew there may be several. */
+function hostEnds(spec: ContainerSpec): Buffer[] {
+	const own = containerAddresses(spec);
+	return withMap('containers', (map) =>
+		map.keys().filter((key) => map.lookup(key)?.subarray(0, own.length).equals(own)),
+	);
+}
+
+/** What struct container begins with. */
+function containerAddresses({ ipv6, ipv4 }: Pick<ContainerSpec, 'ipv6' | 'ipv4'>): Buffer {
+	return Buffer.concat([ipv6 ? addressBytes(ipv6) : NO_ADDRESS, ipv4 ? addressBytes(ipv4) : NO_ADDRESS]);
 }
 
 function forgetNetns(others: readonly ContainerSpec[]): void {

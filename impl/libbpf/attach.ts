@@ -73,8 +73,11 @@ export interface TcFilter {
 	priority: number;
 }
 
-const TC_POINT = { ingress: 1, egress: 2 } as const;
+const TC_POINT = { ingress: 1, egress: 2, both: 3 } as const;
+const ENOENT = 2;
+const ENODEV = 19;
 const EEXIST = 17;
+const EINVAL = 22;
 const BPF_TC_F_REPLACE = 1;
 
 /** For kernels without TCX. Makes the clsact qdisc where there is none yet. */
@@ -87,13 +90,31 @@ export function attachClsact(program: number, filter: TcFilter): void {
 	check(native.bpf_tc_attach(hook, opts), `filter on device ${filter.ifindex}`, 'modprobe cls_bpf');
 }
 
+/** What is gone already is no error. */
 export function detachClsact(filter: TcFilter): void {
 	const opts = tcOpts({ program: 0, flags: 0, ...filter });
-	check(native.bpf_tc_detach(tcHook(filter), opts), `filter on device ${filter.ifindex}`);
+	const status: number = native.bpf_tc_detach(tcHook(filter), opts);
+	if (![-ENOENT, -EINVAL, -ENODEV].includes(status)) check(status, `filter on device ${filter.ifindex}`);
+}
+
+/** The id of the program that a filter runs; null: there is no such filter. `no clsact`: nor a qdisc that could have one. */
+export function queryClsact(filter: TcFilter): number | null | 'no clsact' {
+	const opts = tcOpts({ program: 0, flags: 0, ...filter });
+	const status: number = native.bpf_tc_query(tcHook(filter), opts);
+	if (status === -EINVAL || status === -ENODEV) return 'no clsact';
+	if (status === -ENOENT) return null;
+	check(status, `filter on device ${filter.ifindex}`);
+	return opts.readUInt32LE(16);
+}
+
+/** Takes the qdisc away, with all filters that anybody has there. */
+export function removeClsact(ifindex: number): void {
+	const status: number = native.bpf_tc_hook_destroy(tcHook({ ifindex, direction: 'both' }));
+	if (![-ENOENT, -EINVAL, -ENODEV].includes(status)) check(status, `clsact on device ${ifindex}`);
 }
 
 /** struct bpf_tc_hook { size_t sz; int ifindex; enum attach_point; __u32 parent; } */
-function tcHook({ ifindex, direction }: TcFilter): Buffer {
+function tcHook({ ifindex, direction }: { ifindex: number; direction: keyof typeof TC_POINT }): Buffer {
 	const hook = Buffer.alloc(24);
 	hook.writeBigUInt64LE(24n, 0);
 	hook.writeInt32LE(ifindex, 8);
@@ -120,6 +141,11 @@ export function pin(fd: number, path: string): void {
 /** What is pinned there. */
 export function getPinned(path: string): number {
 	return check(native.bpf_obj_get(path), `nothing is pinned at ${path}`, `ls ${path.slice(0, path.lastIndexOf('/'))}`);
+}
+
+/** Puts another program in the place of a link's own, at once: each packet meets one of the two. */
+export function updateLink(link: number, program: number): void {
+	check(native.bpf_link_update(link, program, null), 'replace the program of a link', 'bpftool link');
 }
 
 /** Takes the program from its hook, whoever else holds the link. */

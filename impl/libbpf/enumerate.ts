@@ -74,6 +74,18 @@ export function programById(id: number): number {
 	return check(native.bpf_prog_get_fd_by_id(id), `program ${id}`);
 }
 
+/** By the link's own file descriptor; null for one that hangs on no device's kind of hook. */
+export function linkInfo(fd: number): DeviceLink | null {
+	const info = objectInfo(fd, Buffer.alloc(64));
+	return deviceLink(fd, info.readUInt32LE(4))[0] ?? null;
+}
+
+/** The id, and the tag: the hash of the instructions, equal for what is loaded twice. */
+export function programIdentity(fd: number): { id: number; tag: string } {
+	const info = objectInfo(fd, Buffer.alloc(INFO.end));
+	return { id: info.readUInt32LE(4), tag: info.toString('hex', 8, 16) };
+}
+
 /** Of a link's own file descriptor. 0: its device is gone, and the link attaches nothing any more. */
 export function linkedDevice(fd: number): number {
 	return deviceLink(fd, 0)[0]?.ifindex ?? 0;

@@ -47,6 +47,7 @@ export const native = {
 	bpf_map_delete_elem: lib.func('int bpf_map_delete_elem(int fd, const void *key)'),
 	bpf_map_get_next_key: lib.func('int bpf_map_get_next_key(int fd, const void *key, void *next)'),
 	bpf_link_create: lib.func('int bpf_link_create(int program, int target, int type, const void *opts)'),
+	bpf_link_update: lib.func('int bpf_link_update(int link, int program, const void *opts)'),
 	bpf_link_detach: lib.func('int bpf_link_detach(int fd)'),
 	bpf_link__destroy: lib.func('int bpf_link__destroy(void *link)'),
 	bpf_prog_query: lib.func(
@@ -55,6 +56,8 @@ export const native = {
 	bpf_raw_tracepoint_open: lib.func('int bpf_raw_tracepoint_open(const char *name, int program)'),
 	bpf_tc_hook_create: lib.func('int bpf_tc_hook_create(void *hook)'),
 	bpf_tc_attach: lib.func('int bpf_tc_attach(const void *hook, void *opts)'),
+	bpf_tc_query: lib.func('int bpf_tc_query(const void *hook, void *opts)'),
+	bpf_tc_hook_destroy: lib.func('int bpf_tc_hook_destroy(void *hook)'),
 	bpf_tc_detach: lib.func('int bpf_tc_detach(const void *hook, const void *opts)'),
 	bpf_obj_pin: lib.func('int bpf_obj_pin(int fd, const char *path)'),
 	bpf_obj_get: lib.func('int bpf_obj_get(const char *path)'),
