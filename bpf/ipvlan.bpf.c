@@ -82,7 +82,7 @@ int slave_guard(struct __sk_buff *skb)
 		return drop(skb->ifindex, SPOOFED_SOURCE);
 	if (skb->protocol == bpf_htons(ETH_P_ARP))
 		return VERDICT_NEXT;
-	if (!load_route(skb, &route) || !reads_alike(skb, ETHERNET_HEADER))
+	if (!load_route(skb, &route) || !reads_alike(skb))
 		return drop(skb->ifindex, MALFORMED);
 	if (routes_itself(skb, &route))
 		return drop(skb->ifindex, SOURCE_ROUTE);

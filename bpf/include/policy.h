@@ -32,7 +32,7 @@ struct container {
 	__u8 unused[2];
 };
 
-/* frames begin with an Ethernet header */
+/* neighbours have to be found */
 #define CONTAINER_ETHERNET 1
 /* programs run in its own transmit call, where redirect_peer is not legal and the network header is the
  * sender's word */
@@ -217,13 +217,13 @@ static __always_inline bool routes_itself(struct __sk_buff *skb, const struct ro
  * say anything; some of what follows (redirect_neigh) believes it, some (the stack) counts from the frame's
  * first byte. Only what both read alike is passed.
  */
-static __always_inline bool reads_alike(struct __sk_buff *skb, __u32 offset)
+static __always_inline bool reads_alike(struct __sk_buff *skb)
 {
 	__u32 told[5], seen[5];
 
 	/* up to the first half of an IPv6 source, or the whole of an IPv4 header */
 	if (bpf_skb_load_bytes_relative(skb, 0, told, sizeof(told), BPF_HDR_START_NET) ||
-	    bpf_skb_load_bytes(skb, offset, seen, sizeof(seen)))
+	    bpf_skb_load_bytes(skb, ETHERNET_HEADER, seen, sizeof(seen)))
 		return false;
 	if (told[0] != seen[0] || told[1] != seen[1] || told[2] != seen[2] || told[3] != seen[3] ||
 	    told[4] != seen[4])
@@ -231,7 +231,7 @@ static __always_inline bool reads_alike(struct __sk_buff *skb, __u32 offset)
 	if (skb->protocol == bpf_htons(ETH_P_IP))
 		return true;
 	if (bpf_skb_load_bytes_relative(skb, sizeof(told), told, sizeof(told), BPF_HDR_START_NET) ||
-	    bpf_skb_load_bytes(skb, offset + sizeof(seen), seen, sizeof(seen)))
+	    bpf_skb_load_bytes(skb, ETHERNET_HEADER + sizeof(seen), seen, sizeof(seen)))
 		return false;
 	return told[0] == seen[0] && told[1] == seen[1] && told[2] == seen[2] && told[3] == seen[3] &&
 	       told[4] == seen[4];
@@ -265,8 +265,7 @@ static __always_inline __u32 judge(struct __sk_buff *skb, const struct container
 	if (!load_route(skb, route))
 		return MALFORMED;
 	if (!trusted) {
-		if (container->flags & CONTAINER_NETKIT &&
-		    !reads_alike(skb, container->flags & CONTAINER_ETHERNET ? ETHERNET_HEADER : 0))
+		if (container->flags & CONTAINER_NETKIT && !reads_alike(skb))
 			return MALFORMED;
 		if (routes_itself(skb, route))
 			return SOURCE_ROUTE;
