@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The command line. Each command lives beside its subject, in a module that exports `register`, and is loaded only when it is called. */
-import { Command, CommanderError } from 'commander';
+import { Command } from 'commander';
 import packageJson from './package.json' with { type: 'json' };
 
 interface CommandModule {
@@ -56,11 +56,12 @@ const COMMANDS: CommandRow[] = [
 		summary: 'what the machinery itself costs: a boot, a fork, a traced packet',
 		load: () => import('./vmtests/support/bench-command.ts'),
 	},
+	{
+		name: 'net',
+		summary: 'the datapath on this very host: containers, added, shown, checked, removed',
+		load: () => import('./impl/commands.ts'),
+	},
 ];
-
-/** Exit codes: 0 it holds, 1 a test or budget failed (or pathproof itself has a bug), 2 the call is wrong, 69 the machine or a VM failed. */
-const USAGE = 2;
-const BUG = 1;
 
 async function main(argv: string[]): Promise<void> {
 	const program = new Command('pathproof')
@@ -78,23 +79,15 @@ async function main(argv: string[]): Promise<void> {
 /** Says what went wrong, on stderr, or as the one document on stdout where `--json` asks for it; answers the exit code. */
 async function report(error: unknown, json: boolean): Promise<number> {
 	// Not imported above: --help needs none of it.
-	const { PathproofError } = await import('./kernels/errors.ts');
-	const print = (details: object) => json && console.log(JSON.stringify({ schema: 1, error: details }));
-	if (error instanceof CommanderError) {
-		if (error.exitCode === 0) return 0;
-		print({ stage: 'usage', message: error.message.replace(/^error: /, ''), hint: 'pathproof --help' });
-		return USAGE; // commander has said why
-	}
-	if (error instanceof PathproofError) {
-		const { shortMessage, ...details } = error.toJSON();
-		print({ ...details, message: shortMessage });
-		if (!json) console.error(`pathproof: ${error.message}`);
-		return error.exitCode;
-	}
-	const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-	print({ stage: 'internal', message: stack });
-	console.error(`pathproof has a bug, or met what nobody foresaw:\n${stack}`);
-	return BUG;
+	const [{ PathproofError }, { tellError }] = await Promise.all([
+		import('./kernels/errors.ts'),
+		import('./impl/command-line.ts'),
+	]);
+	if (!(error instanceof PathproofError)) return tellError(error, json);
+	const { shortMessage, ...details } = error.toJSON();
+	if (json) console.log(JSON.stringify({ schema: 1, error: { ...details, message: shortMessage } }));
+	else console.error(`pathproof: ${error.message}`);
+	return error.exitCode;
 }
 
 // A reader that stops reading (`| head`) is not an error.

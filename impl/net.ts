@@ -1,58 +1,233 @@
 /**
- * The network of one container on this host: a netns, a device pair, addresses, routes, and the way its packets take. What is
- * made here lives in the kernel alone: netns, links, and pins below /sys/fs/bpf/pathproof.
+ * The network of the containers of this host: what `pathproof net` does, as a library. What is made here lives in the kernel alone:
+ * netns, links, and pins below /sys/fs/bpf/pathproof.
+ *
+ * A container's record is written before the first change and after the last one. Who finds one that is not `ready`, and holds the
+ * lock, knows that its owner was killed: what it began is undone or finished before anything else is done to that container.
  */
-import { findDevice } from './addresses.ts';
 import { type ContainerRequest, type ContainerSpec, containerSpec } from './container.ts';
 import { DatapathError } from './errors.ts';
 import { type Attachment, attachments, detachOne } from './forward/attach.ts';
-import { ensureLoaded } from './forward/datapath.ts';
+import { ensureLoaded, halfMade, isLoaded, unload } from './forward/datapath.ts';
+import { ensureObjects } from './objects.ts';
 import { planAdd, planRemove } from './plan.ts';
-import { deleteRecord, readRecords, writeRecord } from './state/records.ts';
+import { attachmentsOf } from './state/attached.ts';
+import { checkContainers, type Finding } from './state/check.ts';
+import { garbage } from './state/garbage.ts';
+import { locked } from './state/lock.ts';
+import {
+	type ContainerRecord,
+	deleteRecord,
+	readRecord,
+	readRecords,
+	recordBytes,
+	writeRecord,
+} from './state/records.ts';
+import { planUpgrade } from './state/upgrade.ts';
+import { type ContainerView, viewContainer } from './state/view.ts';
+import type { Step } from './step.ts';
 
-/** Answers what was attached. What fails halfway leaves nothing. */
-export async function addContainer(request: ContainerRequest): Promise<Attachment[]> {
+export type { ContainerView, Finding };
+
+export interface How {
+	/** called with what each step is, once it is done; of a dry run, as it would be */
+	onStep?(what: string): void;
+}
+export type DryRun = How & { dryRun: true };
+
+/**
+ * Answers the programs in its way. The same request again changes nothing, another of the same name is refused. What fails halfway
+ * leaves nothing.
+ */
+export function addContainer(request: ContainerRequest, how: DryRun): Promise<Step[]>;
+export function addContainer(request: ContainerRequest, how?: How): Promise<Attachment[]>;
+export async function addContainer(
+	request: ContainerRequest,
+	how: Partial<DryRun> = {},
+): Promise<Step[] | Attachment[]> {
 	const spec = containerSpec(request);
-	const others = readRecords().map((record) => record.spec);
-	const steps = await planAdd(spec, others);
-	ensureLoaded();
-	writeRecord({ state: 'adding', spec });
-	try {
-		for (const step of steps) await step.run();
-		writeRecord({ state: 'ready', spec });
-	} catch (error) {
-		await undo(spec);
-		throw error;
-	}
-	const devices = [findDevice(spec.name), ...spec.uplinks.map(({ device }) => findDevice(device))];
-	return attachments().filter(({ ifindex }) => devices.includes(ifindex));
+	const { name } = spec;
+	recordBytes({ state: 'adding', spec });
+	await ensureObjects();
+	return locked(async () => {
+		const record = readRecord(name);
+		const others = specsBeside(name);
+		if (record?.state === 'ready') {
+			if (!sameSpec(record.spec, spec)) {
+				throw new DatapathError(`there is a container ${name} already, and it is another one`, {
+					hint: `pathproof net show ${name}; to replace it: pathproof net rm ${name}`,
+				});
+			}
+			return how.dryRun ? [] : attachmentsOf(spec);
+		}
+		const undoing = record ? await stepsToRemove(record.spec, others) : [];
+		const steps = [
+			...(isLoaded() && !unloads(undoing)
+				? []
+				: [{ what: 'load the programs, and pin them', run: () => ensureLoaded() }]),
+			{ what: `record that ${name} is being added`, run: () => writeRecord({ state: 'adding', spec }) },
+			...(await planAdd(spec, others, { undone: record !== null })),
+			{ what: `record that ${name} is there`, run: () => writeRecord({ state: 'ready', spec }) },
+		];
+		if (how.dryRun) return tell([...undoing, ...steps], how);
+		await carryOut(undoing, how);
+		try {
+			await carryOut(steps, how);
+		} catch (error) {
+			await carryOut(await stepsToRemove(spec, others));
+			throw error;
+		}
+		return attachmentsOf(spec);
+	});
 }
 
 /** Takes away all that `addContainer` made, but for what other containers use too. Throws where there is no such container. */
-export async function removeContainer(name: string): Promise<void> {
-	const record = readRecords().find(({ spec }) => spec.name === name);
-	if (!record) throw new DatapathError(`there is no container ${name}`, { hint: 'pathproof net ls' });
-	await undo(record.spec);
+export function removeContainer(name: string, how: DryRun): Promise<Step[]>;
+export function removeContainer(name: string, how?: How): Promise<void>;
+export function removeContainer(name: string, how: Partial<DryRun> = {}): Promise<unknown> {
+	return removeContainers([name], how as How);
 }
 
-async function undo(spec: ContainerSpec): Promise<void> {
-	const others = readRecords()
-		.map((record) => record.spec)
-		.filter(({ name }) => name !== spec.name);
-	for (const step of await planRemove(spec, others)) await step.run();
-	deleteRecord(spec.name);
+/** One after the other. Where there is none of a name, nothing is taken away. */
+export function removeContainers(names: readonly string[], how: DryRun): Promise<Step[]>;
+export function removeContainers(names: readonly string[], how?: How): Promise<void>;
+export function removeContainers(names: readonly string[], how: Partial<DryRun> = {}): Promise<unknown> {
+	return locked(async () => {
+		const records = readRecords();
+		const missing = names.find((name) => !records.some(({ spec }) => spec.name === name));
+		if (missing !== undefined) {
+			// of the last one that was here: whoever took it away was killed before the end
+			if (!how.dryRun && !records.length) clear();
+			throw new DatapathError(`there is no container ${missing}`, { hint: 'pathproof net ls' });
+		}
+		const steps: Step[] = [];
+		for (const [index, name] of names.entries()) {
+			const others = records.map(({ spec }) => spec).filter((spec) => !names.slice(0, index + 1).includes(spec.name));
+			const { spec } = records.find((record) => record.spec.name === name)!;
+			const own = await stepsToRemove(spec, others);
+			if (!how.dryRun) await carryOut(own, how);
+			steps.push(...own);
+		}
+		if (how.dryRun) return tell(steps, how);
+	});
+}
+
+/** In the order of their names. */
+export function listContainers(): ContainerRecord[] {
+	return readRecords();
+}
+
+/** Throws a DatapathError where there is no such container. */
+export async function showContainer(name: string): Promise<ContainerView> {
+	const record = readRecord(name);
+	if (record) return viewContainer(record);
+	throw new DatapathError(`there is no container ${name}`, { hint: 'pathproof net ls' });
+}
+
+/** Compares this host with what its containers were asked to be. Nothing found: all is as it should be. */
+export function checkHost(): Promise<Finding[]> {
+	return locked(async () => {
+		const dead = await garbage();
+		return [
+			...(await checkContainers(
+				readRecords().filter(({ spec }) => !dead.some(({ container }) => container === spec.name)),
+			)),
+			...dead.map(({ container, what, found }) => ({
+				container,
+				what,
+				expected: 'no such thing',
+				found,
+				hint: 'pathproof net gc',
+			})),
+		];
+	});
+}
+
+/** Finishes or undoes what was interrupted, and takes away what is dead. */
+export function collectGarbage(how: DryRun): Promise<Step[]>;
+export function collectGarbage(how?: How): Promise<void>;
+export function collectGarbage(how: Partial<DryRun> = {}): Promise<unknown> {
+	return locked(async () => {
+		const steps: Step[] = [];
+		// What one kind leaves is the next one's: a dead container's map entries go with it.
+		for (const dead of await garbage()) {
+			const own = dead.record ? await stepsToRemove(dead.record.spec, specsBeside(dead.record.spec.name)) : dead.steps;
+			if (!how.dryRun) await carryOut(own, how);
+			steps.push(...own);
+		}
+		if (how.dryRun) return tell(steps, how);
+	});
+}
+
+/** Puts the programs of this pathproof in the place of those that are pinned, where they differ; no packet meets neither. */
+export function upgrade(how: DryRun): Promise<Step[]>;
+export function upgrade(how?: How): Promise<void>;
+export async function upgrade(how: Partial<DryRun> = {}): Promise<unknown> {
+	await ensureObjects();
+	return locked(async () => {
+		using plan = planUpgrade();
+		if (how.dryRun) return tell(plan.steps, how);
+		await carryOut(plan.steps, how);
+	});
 }
 
 /** Takes a program from all devices that it is attached to. Throws a DatapathError where it is on none. */
-export function detach(program: string): Attachment[] {
-	const all = attachments();
-	const found = all.filter((one) => one.program === program);
-	if (!found.length) {
-		const names = [...new Set(all.map((one) => one.program))];
-		throw new DatapathError(`no program ${program} is attached`, {
-			hint: names.length ? `attached are ${names.join(', ')}` : 'nothing of this datapath is attached',
-		});
+export function detach(program: string): Promise<Attachment[]> {
+	return locked(async () => {
+		const all = attachments();
+		const found = all.filter((one) => one.program === program);
+		if (!found.length) {
+			const names = [...new Set(all.map((one) => one.program))];
+			throw new DatapathError(`no program ${program} is attached`, {
+				hint: names.length ? `attached are ${names.join(', ')}` : 'nothing of this datapath is attached',
+			});
+		}
+		for (const one of found) detachOne(one);
+		return found;
+	});
+}
+
+/** The record of the last one goes with the datapath, in one rename: until then everybody knows what is still to be done. */
+async function stepsToRemove(spec: ContainerSpec, others: readonly ContainerSpec[]): Promise<Step[]> {
+	const { name } = spec;
+	return [
+		{ what: `record that ${name} is being removed`, run: () => writeRecord({ state: 'removing', spec }) },
+		...(await planRemove(spec, others)),
+		...(others.length ? [{ what: `forget the record of ${name}`, run: () => deleteRecord(name) }] : []),
+	];
+}
+
+/** Whether the datapath is gone after these steps. */
+function unloads(steps: readonly Step[]): boolean {
+	return steps.some(({ run }) => run === unload);
+}
+
+/** What is left where nothing is wanted: programs and maps without a container. */
+function clear(): void {
+	if (isLoaded()) for (const one of attachments()) detachOne(one);
+	if (isLoaded() || halfMade().length) unload();
+}
+
+async function carryOut(steps: readonly Step[], { onStep }: How = {}): Promise<void> {
+	for (const { what, run } of steps) {
+		await run();
+		onStep?.(what);
 	}
-	for (const one of found) detachOne(one);
-	return found;
+}
+
+function tell(steps: Step[], { onStep }: How): Step[] {
+	for (const { what } of steps) onStep?.(what);
+	return steps;
+}
+
+function specsBeside(name: string): ContainerSpec[] {
+	return readRecords()
+		.map(({ spec }) => spec)
+		.filter((spec) => spec.name !== name);
+}
+
+function sameSpec(a: ContainerSpec, b: ContainerSpec): boolean {
+	const words = (spec: ContainerSpec) =>
+		JSON.stringify(Object.entries(spec).sort(([one], [other]) => (one < other ? -1 : 1)));
+	return words(a) === words(b);
 }

@@ -1,0 +1,177 @@
+/** What is on this host and ought not to be: what was interrupted, what is dead, what nobody needs any more. */
+import { rmSync, statSync } from 'node:fs';
+import { addressBytes, deviceName, findDevice } from '../addresses.ts';
+import type { ContainerSpec } from '../container.ts';
+import { pairKind } from '../devices/device.ts';
+import {
+	type Attachment,
+	attachments,
+	detachOne,
+	isGone,
+	removeUnusedQdiscs,
+	unusedQdiscs,
+} from '../forward/attach.ts';
+import { halfMade, isLoaded, type MapName, unload, withMap } from '../forward/datapath.ts';
+import { hasSwitched, restoreForwarding } from '../forward/stack.ts';
+import { addressesOf, allowedRows, netnsInode } from '../forward/tables.ts';
+import { NETNS_DIR, namedNetns } from '../netns.ts';
+import type { Step } from '../step.ts';
+import { expectedPrograms } from './attached.ts';
+import { type ContainerRecord, readRecords } from './records.ts';
+
+export interface Garbage {
+	/** whose it is, where that is known */
+	container: string | null;
+	what: string;
+	found: string;
+	/** of a container that goes as a whole */
+	record?: ContainerRecord;
+	/** of what is not a container */
+	steps: Step[];
+}
+
+export async function garbage(): Promise<Garbage[]> {
+	const records = readRecords();
+	const going = records.flatMap((record) => {
+		const why = whyDead(record);
+		return why ? [{ ...why, container: record.spec.name, record, steps: [] }] : [];
+	});
+	return [
+		...halfMade().map((path) =>
+			single('a half loaded datapath', path, `rm -r ${path}`, () => rmSync(path, { recursive: true })),
+		),
+		...going,
+		// What the last one leaves goes with it.
+		...(isLoaded() && (records.length > going.length || !going.length)
+			? leftovers(records.map(({ spec }) => spec))
+			: []),
+	];
+}
+
+/** Null: it lives. */
+function whyDead({ state, spec }: ContainerRecord): Pick<Garbage, 'what' | 'found'> | null {
+	const { name, netns, device } = spec;
+	if (state !== 'ready')
+		return {
+			what: state === 'adding' ? 'was added, and never became whole' : 'was taken away, and some is left',
+			found: `its record says ${state}`,
+		};
+	if (device === 'none') return null;
+	if (!isNetns(netns ?? name)) return { what: 'its netns is gone', found: `no netns ${netns ?? name}` };
+	if (pairKind(device) && findDevice(name) === null)
+		return { what: 'its device is gone', found: `no device ${name} on the host` };
+	return null;
+}
+
+/** A file that nothing is mounted on any more is none: on tmpfs like its folder. */
+function isNetns(name: string): boolean {
+	return namedNetns().includes(name) && statSync(`${NETNS_DIR}/${name}`).dev !== statSync(NETNS_DIR).dev;
+}
+
+/** `all`: those too that go as a whole, with what is theirs. */
+function leftovers(all: readonly ContainerSpec[]): Garbage[] {
+	if (!all.length) {
+		return [
+			single('the datapath without a container', 'programs and maps that nobody uses', 'unpin the datapath', () => {
+				restoreForwarding();
+				for (const one of attachments()) detachOne(one);
+				removeUnusedQdiscs();
+				unload();
+			}),
+		];
+	}
+	return [
+		...attachments()
+			.filter((one) => isGone(one))
+			.map(goneAttachment),
+		...attachments()
+			.filter((one) => !isGone(one) && isUnused(one, all))
+			.map(unusedAttachment),
+		...staleRows(all),
+		...(unusedQdiscs().length
+			? [
+					single(
+						'a clsact qdisc that was made here',
+						'no filter of ours on it',
+						'remove the qdiscs that nobody uses',
+						removeUnusedQdiscs,
+					),
+				]
+			: []),
+		...(hasSwitched() && !all.some(({ forward }) => forward === 'stack')
+			? [single('forwarding', 'on, for nobody', 'put forwarding back as it was', restoreForwarding)]
+			: []),
+	];
+}
+
+function goneAttachment(one: Attachment): Garbage {
+	const { program, ifindex } = one;
+	return single(
+		`${program} of a device that is gone`,
+		`the pin ${one.pin}`,
+		`remove the pin of ${program} on device ${ifindex}`,
+		() => detachOne(one, true),
+	);
+}
+
+/** A program of ours on an uplink that no container has. Somebody else's, which came by this library, is not judged. */
+function isUnused({ program, ifindex }: Attachment, specs: readonly ContainerSpec[]): boolean {
+	if (!['ingress_peer', 'uplink_guard', 'uplink_ingress'].includes(program)) return false;
+	const device = deviceName(ifindex);
+	return !specs.some((spec) => expectedPrograms(spec).some((one) => one.program === program && one.device === device));
+}
+
+function unusedAttachment(one: Attachment): Garbage {
+	const device = deviceName(one.ifindex) ?? `device ${one.ifindex}`;
+	return single(`${one.program} on ${device}`, 'no container needs it', `detach ${one.program} from ${device}`, () =>
+		detachOne(one),
+	);
+}
+
+/** Rows of maps for what is no more. */
+function staleRows(specs: readonly ContainerSpec[]): Garbage[] {
+	const addresses = new Set(specs.flatMap(addressesOf).map((address) => addressBytes(address).toString('hex')));
+	const allowed = new Set(specs.flatMap(allowedRows).map(({ key }) => key.toString('hex')));
+	const inodes = new Set(
+		specs.filter(({ name, netns, device }) => device !== 'none' && isNetns(netns ?? name)).map(netnsInode),
+	);
+	const gone = (key: Buffer) => deviceName(key.readUInt32LE(0)) === null;
+	return [
+		...rows('containers', 'a device that is gone', gone),
+		...rows('drops', 'a device that is gone', gone),
+		...rows('next_hops', 'an uplink that is gone', gone),
+		// those of the host itself are as they were when the last container came
+		...rows(
+			'endpoints',
+			'an address that no container has',
+			(key, value) => value.readUInt32LE(0) !== 0 && !addresses.has(key.toString('hex')),
+		),
+		...rows('allowed', 'tenants that no container allows', (key) => !allowed.has(key.toString('hex'))),
+		...(isLoaded('ipvlan')
+			? rows('netnses', 'a netns that no container has', (key) => !inodes.has(key.readUInt32LE(0)))
+			: []),
+	];
+}
+
+function rows(map: MapName, of: string, isStale: (key: Buffer, value: Buffer) => boolean): Garbage[] {
+	const stale = withMap(map, (open) =>
+		open.keys().filter((key) => {
+			const value = open.lookup(key);
+			return value !== null && isStale(key, value);
+		}),
+	);
+	if (!stale.length) return [];
+	const remove = () => withMap(map, (open) => stale.forEach((key) => void open.delete(key)));
+	return [
+		single(
+			`${map}: rows of ${of}`,
+			`${stale.length}: ${stale[0]!.toString('hex')}…`,
+			`${map}: delete rows of ${of}`,
+			remove,
+		),
+	];
+}
+
+function single(what: string, found: string, step: string, run: () => void): Garbage {
+	return { container: null, what, found, steps: [{ what: step, run }] };
+}

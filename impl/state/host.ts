@@ -1,0 +1,76 @@
+/** What iproute2 says of this host and of a container's netns, as far as a container is concerned. */
+import type { ContainerSpec } from '../container.ts';
+import { INNER } from '../devices/device.ts';
+import { ipJson } from '../ip/ip.ts';
+import { namedNetns } from '../netns.ts';
+
+export interface Link {
+	ifindex: number;
+	ifname: string;
+	flags: string[];
+	mtu: number;
+	addr_info: { local: string; prefixlen: number }[];
+}
+
+export interface Route {
+	dst: string;
+	dev?: string;
+	gateway?: string;
+	via?: { host: string };
+	table?: string;
+	type?: string;
+}
+
+export interface Rule {
+	priority: number;
+	src: string;
+	srclen?: number;
+	table?: string;
+	action?: string;
+}
+
+export interface HostFacts {
+	links: Map<string, Link>;
+	routes: Route[];
+	rules: Rule[];
+	neighbours: { dst: string; dev: string; lladdr?: string }[];
+}
+
+const FAMILIES = ['-6', '-4'] as const;
+
+export async function hostFacts(): Promise<HostFacts> {
+	const [links, routes, rules, neighbours] = await Promise.all([
+		ipJson<Link>(null, ['address']),
+		families<Route>(['route', 'show', 'table', 'all']),
+		families<Rule>(['rule']),
+		ipJson<HostFacts['neighbours'][number]>(null, ['neigh', 'show', 'nud', 'permanent']),
+	]);
+	return { links: new Map(links.map((link) => [link.ifname, link])), routes, rules, neighbours };
+
+	async function families<T>(args: string[]): Promise<T[]> {
+		return (await Promise.all(FAMILIES.map((family) => ipJson<T>(null, [family, ...args])))).flat();
+	}
+}
+
+export interface InnerFacts {
+	/** null: it is gone */
+	link: Link | null;
+	/** only those by its device */
+	defaults: { family: 4 | 6; route: Route }[];
+}
+
+/** Null where the netns is gone. */
+export async function innerFacts(spec: Pick<ContainerSpec, 'name' | 'netns'>): Promise<InnerFacts | null> {
+	const netns = spec.netns ?? spec.name;
+	if (!namedNetns().includes(netns)) return null;
+	const [links, six, four] = await Promise.all([
+		ipJson<Link>(netns, ['address']),
+		...FAMILIES.map((family) => ipJson<Route>(netns, [family, 'route', 'show', 'default'])),
+	]);
+	const by = (family: 4 | 6, routes: Route[]) =>
+		routes.filter(({ dev }) => dev === INNER).map((route) => ({ family, route }));
+	return {
+		link: links.find(({ ifname }) => ifname === INNER) ?? null,
+		defaults: [...by(6, six as Route[]), ...by(4, four as Route[])],
+	};
+}

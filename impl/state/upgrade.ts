@@ -1,0 +1,80 @@
+/**
+ * Other programs in the place of those that are pinned, while packets pass. Maps are shared: what is known of containers stays.
+ *
+ *   pins   each is replaced by one rename; who adds a container now attaches the new program
+ *   links  each takes the pinned program at once; a clsact filter is replaced in one netlink message
+ *
+ * Whoever is killed between leaves a datapath whose programs are of two versions and share their maps; the next call finds which are
+ * not what is pinned, and goes on.
+ */
+import { mkdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { deviceName } from '../addresses.ts';
+import { attachments, filterOf, withPinned } from '../forward/attach.ts';
+import {
+	halfMade,
+	loadedObjects,
+	loadProgramsAnew,
+	PIN_ROOT_IN_THE_MAKING,
+	type ProgramName,
+	pinPath,
+	withProgram,
+} from '../forward/datapath.ts';
+import { attachClsact, pin, updateLink } from '../libbpf/attach.ts';
+import { programIdentity } from '../libbpf/enumerate.ts';
+import type { Step } from '../step.ts';
+import { lookAt, pinnedProgram } from './attached.ts';
+
+interface Upgrade extends Disposable {
+	/** none where the programs are what they ought to be */
+	steps: Step[];
+}
+
+/** Loads the programs of this pathproof, to compare them: what is not pinned goes when the plan is disposed of. */
+export function planUpgrade(): Upgrade {
+	const anew = loadedObjects().map((object) => loadProgramsAnew(object));
+	const programs = new Map(anew.flatMap(({ programs }) => [...programs]));
+	const renewed = [...programs].filter(
+		([name, fd]) => pinnedProgram(pinPath('programs', name)).tag !== programIdentity(fd).tag,
+	);
+	const newer = new Set(renewed.map(([name]) => name));
+	const outdated = attachments().filter((one) => {
+		if (!programs.has(one.program as ProgramName)) return false;
+		const { id } = lookAt(one);
+		return (
+			id !== null &&
+			(newer.has(one.program as ProgramName) || id !== pinnedProgram(pinPath('programs', one.program)).id)
+		);
+	});
+	return {
+		steps: [
+			...halfMade().map((path) => ({ what: `rm -r ${path}`, run: () => rmSync(path, { recursive: true }) })),
+			...renewed.map(([name, fd]) => ({
+				what: `pin another ${name}`,
+				run: () => repin(pinPath('programs', name), fd),
+			})),
+			...outdated.map((one) => ({
+				what: `replace ${one.program} on ${deviceName(one.ifindex) ?? `device ${one.ifindex}`} (${one.kind})`,
+				run: () =>
+					withProgram(one.program as ProgramName, ({ fd }) => {
+						if (one.kind === 'clsact') {
+							attachClsact(fd, filterOf(one));
+							repin(one.pin, fd);
+						} else withPinned(one.pin, (link) => updateLink(link, fd));
+					}),
+			})),
+		],
+		[Symbol.dispose]() {
+			for (const one of anew) one[Symbol.dispose]();
+		},
+	};
+}
+
+/** In one rename: there is no moment at which nothing is pinned there. */
+function repin(path: string, fd: number): void {
+	mkdirSync(PIN_ROOT_IN_THE_MAKING, { recursive: true });
+	const unfinished = join(PIN_ROOT_IN_THE_MAKING, 'program');
+	pin(fd, unfinished);
+	renameSync(unfinished, path);
+	rmdirSync(PIN_ROOT_IN_THE_MAKING);
+}

@@ -1,0 +1,95 @@
+/** All that there is of one container, for people to look at. */
+import { statSync } from 'node:fs';
+import { deviceName, findDevice } from '../addresses.ts';
+import type { ContainerSpec } from '../container.ts';
+import { pairKind } from '../devices/device.ts';
+import { isLoaded, withMap } from '../forward/datapath.ts';
+import { REASONS } from '../forward/reasons.ts';
+import { NETNS_DIR } from '../netns.ts';
+import { attachmentsOf, lookAt } from './attached.ts';
+import { hostFacts, type InnerFacts, innerFacts } from './host.ts';
+import type { ContainerRecord } from './records.ts';
+
+export interface ContainerView {
+	state: ContainerRecord['state'];
+	spec: ContainerSpec;
+	/** its device's host end; null where it has none */
+	host: { device: string; ifindex: number; mtu: number; up: boolean } | null;
+	/** null: it is gone. `device` is null where that is */
+	container: {
+		netns: string;
+		/** by which the kernel knows the netns */
+		inode: number;
+		device: string | null;
+		ifindex: number | null;
+		mtu: number | null;
+		addresses: string[];
+	} | null;
+	attachments: {
+		program: string;
+		kind: string;
+		/** null: gone, or in the container's netns */
+		device: string | null;
+		/** id of the link; null of a filter */
+		link: number | null;
+		/** of the program; null: it is attached no more */
+		id: number | null;
+	}[];
+	/** packets of its own, by reason */
+	drops: Record<string, number>;
+	/** of the host, to it; and the rules for what comes from it */
+	routes: string[];
+}
+
+export async function viewContainer({ state, spec }: ContainerRecord): Promise<ContainerView> {
+	const none = spec.device === 'none';
+	const [facts, inner] = await Promise.all([hostFacts(), none ? null : innerFacts(spec)]);
+	const link = pairKind(spec.device) ? facts.links.get(spec.name) : undefined;
+	const own = (address: string | undefined) =>
+		address !== undefined && (address === spec.ipv6 || address === spec.ipv4);
+	return {
+		state,
+		spec,
+		host: link ? { device: link.ifname, ifindex: link.ifindex, mtu: link.mtu, up: link.flags.includes('UP') } : null,
+		container: inner && viewInside(spec, inner),
+		attachments: attachmentsOf(spec, inner?.link?.ifindex ?? null)
+			.map(lookAt)
+			.map(({ program, kind, ifindex, link, id }) => ({ program, kind, device: deviceName(ifindex), link, id })),
+		drops: dropsOf(link?.ifindex ?? findDevice(spec.name)),
+		routes: [
+			...facts.routes
+				.filter(({ dst, dev }) => own(dst) && dev === spec.name)
+				.map(({ dst, dev }) => `${dst} dev ${dev}`),
+			...facts.rules
+				.filter(({ src }) => own(src))
+				.map(({ priority, src, table, action }) => `${priority}: from ${src} ${table ? `lookup ${table}` : action}`),
+		],
+	};
+}
+
+function viewInside({ name, netns }: ContainerSpec, { link }: InnerFacts): ContainerView['container'] {
+	return {
+		netns: netns ?? name,
+		inode: statSync(`${NETNS_DIR}/${netns ?? name}`).ino,
+		device: link?.ifname ?? null,
+		ifindex: link?.ifindex ?? null,
+		mtu: link?.mtu ?? null,
+		addresses: link?.addr_info.map(({ local, prefixlen }) => `${local}/${prefixlen}`) ?? [],
+	};
+}
+
+/** struct drop { __u32 ifindex, reason; } → u64 */
+function dropsOf(ifindex: number | null): Record<string, number> {
+	if (ifindex === null || !isLoaded()) return {};
+	return withMap('drops', (map) =>
+		Object.fromEntries(
+			map
+				.keys()
+				.filter((key) => key.readUInt32LE(0) === ifindex)
+				.map((key) => [
+					REASONS[key.readUInt32LE(4)] ?? `reason ${key.readUInt32LE(4)}`,
+					Number(map.lookup(key)?.readBigUInt64LE(0) ?? 0n),
+				]),
+		),
+	);
+}
