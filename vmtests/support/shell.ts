@@ -4,6 +4,8 @@ import type { Command } from 'commander';
 import type { PoolVm } from '../../kernels/client.ts';
 import { keptNames } from '../../kernels/kept.ts';
 import { parseLab } from './lab-words.ts';
+import type { ProvidedKernel } from './provided.ts';
+import type { Session } from './session.ts';
 import type { LabState } from './types.ts';
 
 interface Options {
@@ -45,13 +47,16 @@ async function shell({ kernel, lab, from }: Options): Promise<void> {
 		return;
 	}
 	const chosen = await chooseKernel(kernel);
-	const { vm, state } = words === null ? bare(await session.vm(chosen)) : await session.lab(chosen, words);
+	const { vm, state } = words === null ? await bare(session, chosen) : await session.lab(chosen, words);
 	tell(`linux ${vm.kernel.id} (${vm.accel}), gone when this shell ends`);
 	if (state) for (const line of introduce(state)) tell(line);
 	process.exitCode = await runShell(vm);
 }
 
-function bare(vm: PoolVm): { vm: PoolVm; state: null } {
+/** Without a lab, but with `pathproof net`. */
+async function bare(session: Session, kernel: ProvidedKernel): Promise<{ vm: PoolVm; state: null }> {
+	const vm = await session.vm(kernel);
+	await vm.use<typeof import('./guest/launcher.ts')>('vmtests/support/guest/launcher.ts').installLauncher();
 	return { vm, state: null };
 }
 

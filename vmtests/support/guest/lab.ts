@@ -24,6 +24,7 @@ import { addContainer, detach, removeContainer } from '../../../impl/net.ts';
 import { WIRES as NICS } from '../../../kernels/wire.ts';
 import type { ContainerName, LabContainer, LabNode, LabOptions, LabState, Wire } from '../types.ts';
 import { explained } from './explain.ts';
+import { installLauncher } from './launcher.ts';
 import { attachTracer } from './tracer.ts';
 
 const HOST: LabNode = { name: 'host', netns: null, ipv6: '2001:db8:0:1::1', ipv4: '192.0.2.1' };
@@ -87,6 +88,7 @@ export async function detachProgram(name: string): Promise<void> {
 
 async function build(options: LabOptions): Promise<LabState> {
 	const whole = { wire: 'veth', ...options } as const;
+	installLauncher();
 	const ends = wires(options);
 	await ipBatch(null, hostCommands(whole.wire, ends));
 	await ipBatch(PEER.netns, peerCommands(options, ends));
@@ -126,6 +128,11 @@ async function wireContainer(
 	const attached = await addContainer({ ...request, netns: pid === undefined ? null : name });
 	for (const one of attached) programs.set(one.pin, { ...placed(one, name), pin: one.pin });
 	if (request.device === 'none') return { ...HOST, name };
+	// the one device whose container finds the next hop by itself
+	if (request.device === 'ipvlan-l2') {
+		const { mac, peer } = endsOf(request.uplinks![0]!.device);
+		await ipBatch(name, neighbours('eth0', peer, mac.peer));
+	}
 	return { ...CONTAINERS[name], ...(pid !== undefined && { pid }) };
 }
 
@@ -158,8 +165,12 @@ function containerRequest(name: ContainerName, options: LabOptions): ContainerRe
 	};
 }
 
+function endsOf(device: string): Ends {
+	return ENDS.find((ends) => ends.device === device)!;
+}
+
 function uplink(device: string): Uplink {
-	const { peer } = ENDS.find((ends) => ends.device === device)!;
+	const { peer } = endsOf(device);
 	return { device, ipv6NextHop: peer.ipv6, ipv4NextHop: peer.ipv4 };
 }
 
@@ -199,7 +210,7 @@ function hostCommands(wire: Wire, ends: readonly Ends[]): string[] {
 
 function peerCommands(options: LabOptions, ends: readonly Ends[]): string[] {
 	const routes = Object.entries(containersOf(options)).flatMap(([name, { uplinks = ['eth0'] }]) => {
-		const { host } = ENDS.find(({ device }) => device === uplinks[0])!;
+		const { host } = endsOf(uplinks[0]!);
 		const { ipv6, ipv4 } = CONTAINERS[name as ContainerName];
 		return [`route add ${ipv6}/128 via ${host.ipv6}`, `route add ${ipv4}/32 via ${host.ipv4}`];
 	});
