@@ -1,6 +1,6 @@
 /** Where the built BPF objects are: PATHPROOF_BPF, else beside their sources, else in the cache, where they are built on first use. */
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { readdir, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { DatapathError } from './errors.ts';
