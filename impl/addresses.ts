@@ -19,9 +19,11 @@ export function addressBytes(address: string): Buffer {
 	return bytes;
 }
 
-/** Every address of this netns, loopback included. */
+/** The addresses by which others reach this netns: no loopback, and no link-local one, which every link has again. */
 export function ownAddresses(): string[] {
-	return Object.values(networkInterfaces()).flatMap((of) => (of ?? []).map(({ address }) => address));
+	return Object.values(networkInterfaces()).flatMap((of) =>
+		(of ?? []).filter(({ internal, scopeid }) => !internal && !scopeid).map(({ address }) => address),
+	);
 }
 
 /** Its index in this thread's netns; null where there is no such device. */
