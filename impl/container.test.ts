@@ -1,0 +1,64 @@
+import { expect, test } from 'vitest';
+import { type ContainerRequest, containerSpec, DEVICES, FORWARDS, FORWARDS_OF } from './container.ts';
+
+const web: ContainerRequest = {
+	name: 'web',
+	device: 'veth',
+	forward: 'redirect',
+	uplinks: [{ device: 'eth0' }],
+	ipv6: '2001:db8:0:2::10',
+};
+
+test('a container is of a tenant of its own, judged, and in a netns of its own name, unless it is asked otherwise', () => {
+	expect(containerSpec(web)).toEqual({
+		name: 'web',
+		device: 'veth',
+		forward: 'redirect',
+		uplinks: [{ device: 'eth0' }],
+		ipv6: '2001:db8:0:2::10',
+		ipv4: null,
+		tenant: 'web',
+		allow: [],
+		guard: true,
+		netns: null,
+	});
+});
+
+test('every device has a way of forwarding, and every way a device', () => {
+	for (const device of DEVICES) expect(FORWARDS_OF[device]).not.toEqual([]);
+	for (const forward of FORWARDS) expect(Object.values(FORWARDS_OF).flat()).toContain(forward);
+});
+
+const WRONG: [string, Partial<ContainerRequest>, string][] = [
+	[
+		'a name that no device can have',
+		{ name: 'a-name-of-16-cha' },
+		'"a-name-of-16-cha" cannot be the name of a container',
+	],
+	['a name that is a path', { name: '../web' }, '"../web" cannot be the name of a container'],
+	['a tenant without a name', { tenant: '' }, '"" cannot be the name of a tenant'],
+	['a device that there is not', { device: 'macvlan' as 'veth' }, '"macvlan" is no device'],
+	['a way that its device has not', { device: 'ipvlan-l2' }, 'ipvlan-l2 has no forward redirect'],
+	['an address with a prefix length', { ipv6: '2001:db8::1/64' }, '2001:db8::1/64 is no IPv6 address'],
+	['an address of the other family', { ipv4: '2001:db8::1' }, '2001:db8::1 is no IPv4 address'],
+	['no address at all', { ipv6: null }, 'web has no address'],
+	['no uplink', { uplinks: [] }, 'web has no uplink'],
+	[
+		'a second uplink that redirect would never use',
+		{ uplinks: [{ device: 'eth0' }, { device: 'eth1' }] },
+		'forward redirect leaves by one uplink',
+	],
+	[
+		'a fifth uplink',
+		{ forward: 'fib', uplinks: Array.from({ length: 5 }, (_, index) => ({ device: `eth${index}` })) },
+		'5 uplinks are too many',
+	],
+];
+
+for (const [what, change, message] of WRONG) {
+	test(`refused before anything is tried: ${what}`, () => {
+		expect(() => containerSpec({ ...web, ...change })).toThrow(
+			expect.objectContaining({ usage: true, shortMessage: message }),
+		);
+	});
+}

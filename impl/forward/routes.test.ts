@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest';
+import { containerSpec } from '../container.ts';
+import { containerRules, uplinkRoutes } from './routes.ts';
+
+const index = (device: string) => ({ eth0: 2, eth1: 3 })[device]!;
+const web = containerSpec({
+	name: 'web',
+	device: 'veth',
+	forward: 'fib',
+	ipv6: '2001:db8:0:2::10',
+	ipv4: '198.51.100.10',
+	uplinks: [
+		{ device: 'eth1', ipv6NextHop: '2001:db8:0:3::2' },
+		{ device: 'eth0', ipv6NextHop: '2001:db8:0:1::2', ipv4NextHop: '192.0.2.2' },
+	],
+});
+
+test('an uplink has a table with one route, by its next hop, in each family that has one', () => {
+	expect(uplinkRoutes(web, index)).toEqual([
+		'route replace ::/0 via 2001:db8:0:3::2 dev eth1 table 7000003',
+		'route replace ::/0 via 2001:db8:0:1::2 dev eth0 table 7000002',
+		'route replace 0.0.0.0/0 via 192.0.2.2 dev eth0 table 7000002',
+	]);
+});
+
+test('a container asks its uplinks in the order that it named them in, and then nobody', () => {
+	expect(containerRules(web, index)).toEqual([
+		{
+			family: '-6',
+			rules: [
+				'pref 1001 from 2001:db8:0:2::10/128 lookup 7000003',
+				'pref 1002 from 2001:db8:0:2::10/128 lookup 7000002',
+				'pref 1009 from 2001:db8:0:2::10/128 unreachable',
+			],
+		},
+		{
+			family: '-4',
+			rules: ['pref 1001 from 198.51.100.10/32 lookup 7000002', 'pref 1009 from 198.51.100.10/32 unreachable'],
+		},
+	]);
+});
+
+test("without a next hop the host's own routes decide, and no rule is made", () => {
+	const spec = { ...web, uplinks: [{ device: 'eth0' }] };
+	expect(uplinkRoutes(spec, index)).toEqual([]);
+	expect(containerRules(spec, index)).toEqual([]);
+});
