@@ -14,22 +14,14 @@ import { buildProgram } from './build.ts';
 import { writeEvidence } from './evidence.ts';
 import type { Forks } from './forks.ts';
 import { payload } from './guest-vm.ts';
+import { checkPair, LAB_DEVICES, type LabDevice, meantDevice } from './lab-words.ts';
 import { Node } from './nodes.ts';
 import type { ProvidedKernel } from './provided.ts';
 import { decodeEvents } from './trace/events.ts';
 import { packetPaths } from './trace/hops.ts';
 import { Trace } from './trace/trace.ts';
 import type { PacketFilter } from './trace/types.ts';
-import {
-	DEVICES,
-	type Device,
-	FORWARDS,
-	type LabNode,
-	type LabOptions,
-	type LabState,
-	WIRES,
-	type Wire,
-} from './types.ts';
+import { type Device, FORWARDS, type LabNode, type LabOptions, type LabState, WIRES, type Wire } from './types.ts';
 
 const GUEST = {
 	lab: 'vmtests/support/guest/lab.ts',
@@ -39,12 +31,9 @@ const GUEST = {
 type GuestLab = Remote<typeof import('./guest/lab.ts')>;
 type GuestTracer = Remote<typeof import('./guest/tracer.ts')>;
 
-/** `netkit` and `ipvlan` mean the mode that is used most. */
-const DEVICE_ALIASES: Record<string, Device> = { netkit: 'netkit-l3', ipvlan: 'ipvlan-l2' };
-
 export interface LabRequest extends Partial<Omit<LabOptions, 'device'>> {
 	/** the container's device; `veth`, or `netkit-l3` where the kernel has no modules, without */
-	device?: Device | 'netkit' | 'ipvlan';
+	device?: LabDevice;
 	/** `exact`: one vCPU on which a nanosecond is an instruction; hops then say how many they took. `functional` without */
 	profile?: Profile;
 	/** a datapath of one's own on top: runs once in each fork, before the test sees the lab */
@@ -186,14 +175,12 @@ export function labOptions(
 ): LabOptions & { wire: Wire } {
 	const byTier: { device: Device; wire: Wire } =
 		tier === 'full' ? { device: 'veth', wire: 'veth' } : { device: 'netkit-l3', wire: 'netkit' };
-	const meant = known(
-		'device',
-		DEVICES,
-		device === undefined ? byTier.device : (DEVICE_ALIASES[device] ?? (device as Device)),
-	);
+	const meant = meantDevice(known('device', LAB_DEVICES, device ?? byTier.device));
+	const way = known('way of forwarding', FORWARDS, forward ?? FORWARDS_OF[meant][0]!);
+	checkPair({ device: meant, forward: way });
 	return {
 		device: meant,
-		forward: known('way of forwarding', FORWARDS, forward ?? FORWARDS_OF[meant][0]!),
+		forward: way,
 		wire: known('wire', WIRES, wire ?? byTier.wire),
 		...Object.fromEntries(Object.entries(others).filter(([, value]) => value !== undefined)),
 	};

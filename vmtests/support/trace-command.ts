@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import { PathproofError } from '../../kernels/errors.ts';
 import type { Lab } from './lab.ts';
-import { LAB_DEVICES, LAB_FORWARDS, type LabWords } from './lab-words.ts';
+import { checkPair, LAB_DEVICES, LAB_FORWARDS, type LabWords } from './lab-words.ts';
 import { FILTER_GRAMMAR } from './trace/filter.ts';
 import type { Trace } from './trace/trace.ts';
 
@@ -28,6 +28,7 @@ export interface TraceOptions extends Partial<LabWords> {
 }
 
 const DEVICE_HELP = "the container's device; veth without, netkit where the kernel has no modules";
+const FORWARD_HELP = 'how its packets pass the host; redirect without, native where the device leaves no choice';
 const STDOUT = '-';
 
 export function register(program: Command): void {
@@ -43,9 +44,7 @@ export function register(program: Command): void {
 		)
 		.option('--kernel <kernel>', 'one kernel: 6.12, 6.12.95, a build tree; the newest default without')
 		.addOption(new Option('--device <device>', DEVICE_HELP).choices(LAB_DEVICES))
-		.addOption(
-			new Option('--forward <forward>', 'how its packets pass the host').choices(LAB_FORWARDS).default('redirect'),
-		)
+		.addOption(new Option('--forward <forward>', FORWARD_HELP).choices(LAB_FORWARDS))
 		.addOption(new Option('--stimulus <stimulus>', stimuli.join(', ')).choices(Object.keys(STIMULI)).default('ping'))
 		.addOption(
 			new Option('--live', 'trace this host, as root, while COMMAND runs on it, or until Ctrl-C').conflicts([
@@ -79,10 +78,15 @@ async function trace(command: string[], options: TraceOptions, self: Command): P
 }
 
 /** What commander cannot tell: it knows nothing of what stands behind `--`. Throws a PathproofError (`usage`). */
-function checkCall(command: readonly string[], { follow, live, pcap, json }: TraceOptions, stimulus: boolean): void {
+function checkCall(
+	command: readonly string[],
+	{ device, forward, follow, live, pcap, json }: TraceOptions,
+	stimulus: boolean,
+): void {
 	const refuse = (message: string, hint: string): never => {
 		throw new PathproofError(message, { stage: 'usage', hint });
 	};
+	if (device && forward) checkPair({ device, forward });
 	if (command.length && stimulus) refuse('a stimulus and a command are given', 'leave one of them out');
 	if (follow && !live && !command.length)
 		refuse(

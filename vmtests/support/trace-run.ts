@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { execa } from 'execa';
 import { namedNetns } from '../../impl/netns.ts';
 import { PathproofError } from '../../kernels/errors.ts';
+import { usualForward } from './lab-words.ts';
 import { type LiveDocument, liveDocument, type TraceDocument } from './schema.ts';
 import { chooseKernel, Session } from './session.ts';
 import { type Line, span, toTerminal } from './tour/line.ts';
@@ -76,7 +77,8 @@ function tellUntraced({ untraced }: Pick<Seen, 'untraced'>): void {
 }
 
 async function openLab(command: readonly string[], options: TraceOptions): Promise<Scene> {
-	const { device, forward, stimulus, container = 'web' } = options;
+	const { device, stimulus, container = 'web' } = options;
+	const forward = options.forward ?? (device ? usualForward(device) : 'redirect');
 	const kernel = await chooseKernel(options.kernel);
 	const session = await Session.open();
 	try {

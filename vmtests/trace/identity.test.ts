@@ -3,7 +3,7 @@ import { DUPLICATES, expect, type Node, path, test } from 'pathproof';
 import { FULL } from '../support/config.ts';
 
 const FORWARDED =
-	'web:eth0 xmit, host backlog, host:web receive, host ip6 receive, host ip6 forward, host:eth0 xmit, peer:eth0 receive';
+	'web:eth0 xmit, host backlog, host:web receive, host:web ingress[egress_guard → pass], host ip6 receive, host ip6 forward, host:eth0 xmit, peer:eth0 receive';
 
 test('a segment that a device cuts up has gone on in its pieces, and all of them arrive', async ({ lab, requires }) => {
 	await requires('veth');
@@ -14,7 +14,7 @@ test('a segment that a device cuts up has gone on in its pieces, and all of them
 	const segmented = bulk.out.filter(({ fate }) => fate === 'segmented');
 	expect(segmented.length).toBeGreaterThan(0);
 	expect(segmented).toFollowPath(
-		path`web:eth0 xmit, host backlog, host:web receive, host ip6 receive, host ip6 forward`,
+		path`web:eth0 xmit, host backlog, host:web receive, host:web ingress[egress_guard → pass], host ip6 receive, host ip6 forward`,
 	);
 	const pieces = bulk.out.filter(({ hops }) => hops[0]?.hop === 'host:eth0 xmit');
 	expect(pieces.length).toBeGreaterThan(segmented.length);
@@ -59,7 +59,7 @@ test('a datagram that a proxy makes anew is followed by its nonce', async ({ lab
 		await listener.waitFor(/pathproof-proxy1/);
 	});
 	expect(both.packets.map((packet) => packet.nonce)).toEqual([nonce, nonce]);
-	const way = path`web:eth0 xmit, host backlog, host:web receive, host ip6 receive, host udp deliver, host:eth0 xmit, peer:eth0 receive, peer udp deliver`;
+	const way = path`web:eth0 xmit, host backlog, host:web receive, host:web ingress[egress_guard → pass], host ip6 receive, host udp deliver, host:eth0 xmit, peer:eth0 receive, peer udp deliver`;
 	expect(both).toFollowPath(way, { packets: 'another' });
 	expect(both).not.toFollowPath(way);
 });
@@ -106,7 +106,7 @@ test('what waits in a qdisc, for a rule and for a neighbour is one packet all th
 	await host.exec(['ip', 'addr', 'add', 'fe80::2/64', 'dev', 'eth0', 'nodad']);
 	await host.exec(['ip', 'neigh', 'del', peer.ipv6, 'dev', 'eth0']);
 	expect(await web.udp(peer, 53)).toFollowPath(
-		path`web:eth0 xmit, host backlog, host:web receive, host ip6 receive, host ip6 forward, host netfilter forward, host:eth0 neighbour, host:eth0 qdisc, host:eth0 xmit, peer:eth0 receive, peer udp deliver`,
+		path`web:eth0 xmit, host backlog, host:web receive, host:web ingress[egress_guard → pass], host ip6 receive, host ip6 forward, host netfilter forward, host:eth0 neighbour, host:eth0 qdisc, host:eth0 xmit, peer:eth0 receive, peer udp deliver`,
 	);
 });
 

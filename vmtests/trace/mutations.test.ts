@@ -19,7 +19,7 @@ async function mutate({ vm, state }: Lab, line: string, changed: string): Promis
 	const dir = await mkdtemp(join(tmpdir(), 'pathproof-mutation-'));
 	try {
 		const mutant = join(dir, 'redirect.bpf.c');
-		await writeFile(mutant, source.replace(line, changed).replace('"include/packet.h"', '"packet.h"'));
+		await writeFile(mutant, source.replace(line, changed).replace('"include/neighbour.h"', '"neighbour.h"'));
 		await vm.writeFile(OBJECT, await buildProgram(mutant));
 	} finally {
 		await rm(dir, { recursive: true });
@@ -31,6 +31,9 @@ const CROSSING = {
 	veth: 'host backlog, host:web receive, host:web ingress[egress_neigh → redirect]',
 	netkit: 'host:web ingress[egress_neigh → redirect]',
 } as const;
+
+/** The line before the last of ingress_peer: redirect_peer stands in another function too. */
+const WRONG_UPLINK = 'return drop(skb->ifindex, WRONG_UPLINK);\n\t';
 
 const forwarding = ({ host }: Lab) => host.exec(['sysctl', '-qw', 'net.ipv6.conf.all.forwarding=1']);
 
@@ -71,7 +74,7 @@ const MUTATIONS: readonly Mutation[] = [
 		way: 'in',
 		// the frame has the MAC address of the host's eth0
 		pings: [],
-		make: (lab) => mutate(lab, 'bpf_redirect_peer(endpoint->ifindex, 0)', 'bpf_redirect(endpoint->ifindex, 0)'),
+		make: (lab) => mutate(lab, `${WRONG_UPLINK}return bpf_redirect_peer(`, `${WRONG_UPLINK}return bpf_redirect(`),
 		difference: ['', 'host:web xmit'],
 		sample: true,
 	},
@@ -80,11 +83,7 @@ const MUTATIONS: readonly Mutation[] = [
 		way: 'out',
 		pings: ['veth', 'netkit'],
 		async make(lab) {
-			await mutate(
-				lab,
-				'return redirect_to_neighbour(hop->ifindex, hop->family, &hop->address);',
-				'return VERDICT_PASS;',
-			);
+			await mutate(lab, 'redirect_to_neighbour(key.ifindex, key.family, hop)', 'VERDICT_PASS');
 			await forwarding(lab);
 		},
 		difference: ['host:web ingress[egress_neigh → redirect]', 'host:web ingress[egress_neigh → pass]'],
@@ -93,7 +92,7 @@ const MUTATIONS: readonly Mutation[] = [
 		title: 'the next hop is on another device: lo',
 		way: 'out',
 		pings: [],
-		make: (lab) => mutate(lab, 'redirect_to_neighbour(hop->ifindex,', 'redirect_to_neighbour(1,'),
+		make: (lab) => mutate(lab, 'redirect_to_neighbour(key.ifindex,', 'redirect_to_neighbour(1,'),
 		difference: ['host:eth0 xmit', 'host:lo xmit'],
 	},
 ];

@@ -36,14 +36,14 @@ const WAYS: readonly Ways[] = [
 	{
 		device: 'veth',
 		forward: 'stack',
-		out: 'web:eth0 xmit, host backlog, host:web receive, host IP receive, host IP forward, host:eth0 xmit, peer:eth0 receive',
+		out: 'web:eth0 xmit, host backlog, host:web receive, host:web ingress[egress_guard → pass], host IP receive, host IP forward, host:eth0 xmit, peer:eth0 receive',
 		in: 'peer:eth0 xmit, host:eth0 receive, host IP receive, host IP forward, host:web xmit, web backlog, web:eth0 receive',
 		sample: [],
 	},
 	{
 		device: 'netkit',
 		forward: 'stack',
-		out: 'web:eth0 xmit, host backlog, host:web receive, host IP receive, host IP forward, host:eth0 xmit, peer:eth0 receive',
+		out: 'web:eth0 xmit, host:web ingress[egress_guard → pass], host backlog, host:web receive, host IP receive, host IP forward, host:eth0 xmit, peer:eth0 receive',
 		in: 'peer:eth0 xmit, host:eth0 receive, host IP receive, host IP forward, host:web xmit, web backlog, web:eth0 receive',
 		sample: [],
 	},
