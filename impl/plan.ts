@@ -18,7 +18,15 @@ import {
 	uplinkRoutes,
 } from './forward/routes.ts';
 import { enableDeviceForwarding, enableForwarding, hasSwitched, restoreForwarding } from './forward/stack.ts';
-import { forget, writeAllowed, writeContainer, writeEndpoints, writeNetns, writeNextHops } from './forward/tables.ts';
+import {
+	forget,
+	forgetDrops,
+	writeAllowed,
+	writeContainer,
+	writeEndpoints,
+	writeNetns,
+	writeNextHops,
+} from './forward/tables.ts';
 import { type Family, type IpPlace, ipBatch, ipJson } from './ip/ip.ts';
 import { namedNetns } from './netns.ts';
 import type { Step } from './step.ts';
@@ -58,7 +66,11 @@ export async function planRemove(spec: ContainerSpec, others: readonly Container
 		{
 			what: `remove the pins of ${spec.name}`,
 			run() {
-				for (const one of attachments()) if (isGone(one)) detachOne(one, true);
+				for (const one of attachments().filter(isGone)) {
+					// of an ipvlan slave, whose index nobody else remembers
+					forgetDrops(one.ifindex);
+					detachOne(one, true);
+				}
 			},
 		},
 		...uplinkSteps(spec, others),

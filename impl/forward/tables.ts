@@ -120,9 +120,7 @@ export function writeNetns(specs: readonly ContainerSpec[]): void {
 export function forget(spec: ContainerSpec, others: readonly ContainerSpec[]): void {
 	if (!isLoaded()) return;
 	for (const key of hostEnds(spec)) {
-		withMap('drops', (map) => {
-			for (const drop of map.keys()) if (drop.subarray(0, 4).equals(key)) map.delete(drop);
-		});
+		forgetDrops(key.readUInt32LE(0));
 		withMap('containers', (map) => map.delete(key));
 	}
 	withMap('endpoints', (map) => {
@@ -134,6 +132,13 @@ export function forget(spec: ContainerSpec, others: readonly ContainerSpec[]): v
 		for (const pair of pairsOf(spec.tenant, spec.allow)) if (!kept.has(String(pair))) map.delete(pair);
 	});
 	if (isLoaded('ipvlan')) forgetNetns(others);
+}
+
+/** What was dropped at a device that is gone. */
+export function forgetDrops(ifindex: number): void {
+	withMap('drops', (map) => {
+		for (const key of map.keys()) if (key.readUInt32LE(0) === ifindex) map.delete(key);
+	});
 }
 
 /** The keys of its rows in `containers`: of one whose device was made, lost and made anew there may be several. */

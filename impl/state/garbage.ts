@@ -135,10 +135,12 @@ function staleRows(specs: readonly ContainerSpec[]): Garbage[] {
 	const inodes = new Set(
 		specs.filter(({ name, netns, device }) => device !== 'none' && isNetns(netns ?? name)).map(netnsInode),
 	);
+	const attached = new Set(attachments().map(({ ifindex }) => ifindex));
 	const gone = (key: Buffer) => deviceName(key.readUInt32LE(0)) === null;
 	return [
 		...rows('containers', 'a device that is gone', gone),
-		...rows('drops', 'a device that is gone', gone),
+		// An ipvlan slave is no device of this netns, and its attachments know its index.
+		...rows('drops', 'a device that is gone', (key) => gone(key) && !attached.has(key.readUInt32LE(0))),
 		...rows('next_hops', 'an uplink that is gone', gone),
 		// those of the host itself are as they were when the last container came
 		...rows(

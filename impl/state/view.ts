@@ -1,6 +1,6 @@
 /** All that there is of one container, for people to look at. */
 import { statSync } from 'node:fs';
-import { deviceName, findDevice } from '../addresses.ts';
+import { deviceName } from '../addresses.ts';
 import type { ContainerSpec } from '../container.ts';
 import { pairKind } from '../devices/device.ts';
 import { isLoaded, withMap } from '../forward/datapath.ts';
@@ -55,7 +55,7 @@ export async function viewContainer({ state, spec }: ContainerRecord): Promise<C
 		attachments: attachmentsOf(spec, inner?.link?.ifindex ?? null)
 			.map(lookAt)
 			.map(({ program, kind, ifindex, link, id }) => ({ program, kind, device: deviceName(ifindex), link, id })),
-		drops: dropsOf(link?.ifindex ?? findDevice(spec.name)),
+		drops: dropsOf(link?.ifindex ?? inner?.link?.ifindex ?? null),
 		routes: [
 			...facts.routes
 				.filter(({ dst, dev }) => own(dst) && dev === spec.name)
