@@ -118,6 +118,13 @@ static __always_inline bool is_link_scope(const struct route *route)
 	return (first >> 28) == 0xe || first == 0xffffffff || (first >> 16) == 0xa9fe;
 }
 
+/* :: or 0.0.0.0 */
+static __always_inline bool is_unspecified(const struct address *address)
+{
+	return !address->word[0] && !address->word[1] && !address->word[3] &&
+	       (!address->word[2] || address->word[2] == bpf_htonl(0xffff));
+}
+
 /* ::1, ::, 127.0.0.0/8, 0.0.0.0/8, ::ffff:0:0/96 in IPv6: never on a wire. */
 static __always_inline bool is_martian(const struct route *route)
 {

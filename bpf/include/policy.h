@@ -276,7 +276,9 @@ static __always_inline __u32 judge(struct __sk_buff *skb, const struct container
 	if (!trusted &&
 	    !same_address(&route->source, route->family == AF_INET6 ? &container->ipv6 : &container->ipv4) &&
 	    !sent_on_behalf(skb, container, route, *there))
-		return SPOOFED_SOURCE;
+		/* what every stack says of itself as it starts: reports of multicast groups, questions for an
+		 * address */
+		return is_unspecified(&route->source) && is_link_scope(route) ? LINK_SCOPE : SPOOFED_SOURCE;
 	if (!*there)
 		return is_link_scope(route) ? LINK_SCOPE : MAY_PASS;
 	if ((*there)->ifindex && !trusted && !may_talk(&container->tenant, &(*there)->tenant))
