@@ -77,12 +77,17 @@ export class Node implements LabNode {
 				stage: 'usage',
 				hint: 'lab({ userns: true })',
 			});
-		return ['nsenter', '--target', String(this.#pid), '--user', '--net', '--preserve-credentials', '--', ...argv];
+		return ['nsenter', '--target', String(this.#pid), '--user', '--net', '--', ...argv];
 	}
 
 	/** Run a program to its end as the container's owner. Throws a PathproofError (`call`) where it fails. */
 	tenant(argv: readonly string[], options?: ExecOptions): Promise<ExecResult> {
 		return this.#vm.exec(this.asTenant(argv), options);
+	}
+
+	/** Start a program as the container's owner, where the lab gave it one; else as root in this node's netns. */
+	spawnAsOwner(argv: readonly string[], options?: ExecOptions): Promise<GuestProcess> {
+		return this.#pid === undefined ? this.spawn(argv, options) : this.#vm.spawn(this.asTenant(argv), options);
 	}
 
 	/** One echo request and its reply. Throws where no reply comes. */

@@ -1,14 +1,5 @@
-// `pathproof` as one types it in a guest. Types are stripped already, and Node must not do it again: under TCG that is felt.
-import { readFileSync } from 'node:fs';
-import { registerHooks } from 'node:module';
-import { fileURLToPath } from 'node:url';
-
-registerHooks({
-	load(url, context, next) {
-		if (!url.startsWith('file:///pathproof/') || !url.endsWith('.ts')) return next(url, context);
-		return { format: 'module', source: readFileSync(fileURLToPath(url)), shortCircuit: true };
-	},
-});
+// `pathproof` as one types it in a guest.
+import './plain.mjs';
 
 const { main } = await import('../../../impl/main.ts');
 await main(process.argv.slice(2));

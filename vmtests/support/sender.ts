@@ -1,0 +1,103 @@
+/** Frames from a node of a lab, sent by a process there: of a container's owner where the lab has one, else of root. */
+import { GUEST_HOME } from '../../kernels/agent/protocol.ts';
+import { PathproofError } from '../../kernels/errors.ts';
+import type { GuestProcess, Remote, Vm } from '../../kernels/vm.ts';
+import type { SenderOptions, SendRequest } from './guest/frames.ts';
+import type { Node } from './nodes.ts';
+
+const GUEST = 'vmtests/support/guest/frames.ts';
+const PROCESS = [`${GUEST_HOME}/bin/node`, `${GUEST_HOME}/payload/vmtests/support/guest/frames.mjs`];
+type GuestFrames = Remote<typeof import('./guest/frames.ts')>;
+
+export interface Sender {
+	/**
+	 * One after the other, `times` over (1 without). Answers for each frame the kernel's error, null where it was taken: that a hook
+	 * dropped it is told by few kernels and devices.
+	 */
+	send(frames: readonly Buffer[], times?: number): Promise<(string | null)[]>;
+}
+
+interface Answer {
+	id: number;
+	socket?: number;
+	errors?: Record<number, string>;
+	failed?: string;
+}
+
+/** One process for each node. */
+const processes = new WeakMap<Node, Promise<SendingProcess>>();
+
+/** Throws a PathproofError (`call`) where the node may not, or cannot: no AF_XDP, no such device. */
+export async function openSender(node: Node, options: SenderOptions): Promise<Sender> {
+	if (!processes.has(node)) processes.set(node, SendingProcess.start(node));
+	const sending = await processes.get(node)!;
+	const { socket } = await sending.ask({ open: options });
+	return {
+		async send(frames, times) {
+			const hex = frames.map((frame) => frame.toString('hex'));
+			const { errors = {} } = await sending.ask({ socket: socket!, frames: hex, times });
+			return frames.map((_, index) => errors[index] ?? null);
+		},
+	};
+}
+
+class SendingProcess {
+	readonly #process: GuestProcess;
+	readonly #waiting = new Map<number, (answer: Answer) => void>();
+	#rest = '';
+	#asked = 0;
+
+	static async start(node: Node): Promise<SendingProcess> {
+		const started = await node.spawnAsOwner(PROCESS, { keepInput: true });
+		await started.waitFor(/"id":0/, 30_000);
+		return new SendingProcess(started);
+	}
+
+	constructor(started: GuestProcess) {
+		this.#process = started;
+		started.onOutput((bytes, stream) => {
+			if (stream === 'stdout') this.#take(Buffer.from(bytes).toString());
+		});
+	}
+
+	async ask(request: { open: SenderOptions } | SendRequest): Promise<Answer> {
+		const id = ++this.#asked;
+		const { promise, resolve } = Promise.withResolvers<Answer>();
+		this.#waiting.set(id, resolve);
+		await this.#process.write(`${JSON.stringify({ id, ...request })}\n`);
+		const ended = this.#process.ended.then(({ stderr }): Answer => ({ id, failed: `the sender ended: ${stderr}` }));
+		const answer = await Promise.race([promise, ended]);
+		if (answer.failed !== undefined)
+			throw new PathproofError(answer.failed, {
+				stage: 'call',
+				hint: 'has the kernel such a socket, the node such a device?',
+			});
+		return answer;
+	}
+
+	#take(text: string): void {
+		const lines = (this.#rest + text).split('\n');
+		this.#rest = lines.pop()!;
+		for (const line of lines) {
+			const answer = JSON.parse(line) as Answer;
+			this.#waiting.get(answer.id)?.(answer);
+			this.#waiting.delete(answer.id);
+		}
+	}
+}
+
+/** Everything that a device receives. */
+export interface Ear {
+	/** the frames since it was last asked */
+	heard(): Promise<Buffer[]>;
+	stop(): Promise<void>;
+}
+
+export async function listenOn(vm: Vm, netns: string | null, device: string): Promise<Ear> {
+	const guest: GuestFrames = vm.use<typeof import('./guest/frames.ts')>(GUEST);
+	const capture = await guest.hear(netns, device);
+	return {
+		heard: async () => (await guest.heard(capture)).map((frame) => Buffer.from(frame)),
+		stop: () => guest.stopHearing(capture),
+	};
+}
