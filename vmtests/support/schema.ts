@@ -238,6 +238,90 @@ const traceCostDocument = z
 	})
 	.describe('pathproof bench trace --json. Instructions are not cycles');
 
+/** `pathproof net`: what a container was asked to be. */
+const containerDocument = z.strictObject({
+	name: z.string(),
+	device: z.enum(DEVICES),
+	forward: z.enum(FORWARDS),
+	uplinks: z
+		.array(
+			z.strictObject({ device: z.string(), ipv6NextHop: z.string().optional(), ipv4NextHop: z.string().optional() }),
+		)
+		.describe('in order of preference'),
+	ipv6: z.string().nullable(),
+	ipv4: z.string().nullable(),
+	tenant: z.string(),
+	allow: z.array(z.string()).describe('tenants that it may talk with'),
+	guard: z.boolean().describe('its packets are judged'),
+	netns: z.string().nullable().describe('null: made with it, bearing its name'),
+});
+const containerState = z
+	.enum(['adding', 'ready', 'removing'])
+	.describe('not ready: who began that was interrupted, or is at it');
+
+export const netChangeDocument = z
+	.strictObject({
+		schema: version,
+		dryRun: z.boolean(),
+		changed: z.boolean().describe('false of a dry run, and where all was as asked already'),
+		steps: z.array(z.string()).describe('in order; as one would type it, where there is a command for it'),
+	})
+	.describe('pathproof net add|rm|gc|upgrade --json');
+
+export const netLsDocument = z
+	.strictObject({ schema: version, containers: z.array(containerDocument.extend({ state: containerState })) })
+	.describe('pathproof net ls --json');
+
+export const netShowDocument = z
+	.strictObject({
+		schema: version,
+		state: containerState,
+		spec: containerDocument,
+		host: z
+			.strictObject({ device: z.string(), ifindex: count, mtu: count, up: z.boolean() })
+			.nullable()
+			.describe("its device's end on the host"),
+		container: z
+			.strictObject({
+				netns: z.string(),
+				inode: count.describe('by which the kernel knows the netns'),
+				device: z.string().nullable(),
+				ifindex: count.nullable(),
+				mtu: count.nullable(),
+				addresses: z.array(z.string()),
+			})
+			.nullable()
+			.describe('null: its netns is gone'),
+		attachments: z.array(
+			z.strictObject({
+				program: z.string(),
+				kind: z.enum(['netkit', 'tcx', 'clsact']),
+				device: z.string().nullable().describe('null: not in the netns of the host'),
+				link: count.nullable().describe("the link's id; null of a filter"),
+				id: count.nullable().describe("the program's; null: attached no more"),
+			}),
+		),
+		drops: z.record(z.string(), count).describe('of its own packets, by reason'),
+		routes: z.array(z.string()).describe("the host's, to it, and the rules for what comes from it"),
+	})
+	.describe('pathproof net show --json');
+
+export const netCheckDocument = z
+	.strictObject({
+		schema: version,
+		ok: z.boolean(),
+		findings: z.array(
+			z.strictObject({
+				container: z.string().nullable().describe('null: of the host as a whole'),
+				what: z.string(),
+				expected: z.string(),
+				found: z.string(),
+				hint: z.string().describe('a command that mends it'),
+			}),
+		),
+	})
+	.describe('pathproof net check --json');
+
 /** By the stem of its file in `fixtures/schemas`. */
 export const DOCUMENTS = {
 	trace: traceDocument,
@@ -247,6 +331,10 @@ export const DOCUMENTS = {
 	boot: bootDocument,
 	'trace-cost': traceCostDocument,
 	doctor: doctorDocument,
+	'net-change': netChangeDocument,
+	'net-ls': netLsDocument,
+	'net-show': netShowDocument,
+	'net-check': netCheckDocument,
 } as const;
 
 export type TraceDocument = z.infer<typeof traceDocument>;

@@ -1,0 +1,146 @@
+import { describe, expect, test } from 'pathproof';
+import type { ContainerRequest } from '../../impl/container.ts';
+import { netCheckDocument } from '../support/schema.ts';
+import { request, type Scene, scene } from './scene.ts';
+
+interface Damage {
+	/** done by hand, as a shell says it */
+	by: string;
+	/** what `net check` says, without the container's name */
+	finds: string[];
+	/** more may be found: one thing that is gone takes others along */
+	atLeast?: true;
+}
+
+const PINS = '/sys/fs/bpf/pathproof';
+const ADDRESS = 'hex 20 01 0d b8 00 00 00 02 00 00 00 00 00 00 00 10';
+/** Of a program's link, whichever it is: its kind is part of the pin's name. */
+const detach = (program: string, device: string) =>
+	`for pin in ${PINS}/attachments/${program}@$(cat /sys/class/net/${device}/ifindex)@*; do case $pin in
+		*@clsact@*) tc filter del dev ${device} ingress;;
+		*) bpftool link detach pinned $pin;;
+	esac; done`;
+
+/** Of every container that has a device pair. */
+const COMMON: Damage[] = [
+	{ by: 'ip -n web addr del 2001:db8:0:2::10/128 dev eth0', finds: ['its address 2001:db8:0:2::10'] },
+	{ by: 'ip -n web link set dev eth0 down', finds: ['eth0 in its netns'], atLeast: true },
+	{ by: 'ip -n web route del ::/0', finds: ['its IPv6 default route'] },
+	{ by: 'ip -n web link del dev eth0', finds: ['its device is gone'], atLeast: true },
+	{ by: 'ip link del dev web', finds: ['its device is gone'], atLeast: true },
+	{ by: 'ip netns del web', finds: ['its netns is gone'], atLeast: true },
+	{ by: 'ip route del 198.51.100.10 dev web', finds: ["the host's route to 198.51.100.10"] },
+	{ by: `bpftool map delete pinned ${PINS}/maps/endpoints key ${ADDRESS}`, finds: ['its row of the map endpoints'] },
+	{
+		by: `bpftool map update pinned ${PINS}/maps/containers key hex $(printf '%02x 00 00 00' $(cat /sys/class/net/web/ifindex)) value hex $(printf '00 %.0s' $(seq 76))`,
+		finds: ['its row of the map containers'],
+	},
+];
+
+/** Of every one that is redirected at its uplink. */
+const UPLINK: Damage[] = [
+	{ by: detach('ingress_peer', 'eth0'), finds: ['ingress_peer on eth0'] },
+	{ by: `rm ${PINS}/attachments/ingress_peer@*`, finds: ['ingress_peer on eth0'] },
+];
+
+/** Of every one whose uplink the host's routes choose. */
+const ROUTING = (sysctl: string): Damage[] => [
+	{ by: 'ip -6 rule del pref 1001', finds: ['its rule'] },
+	{ by: 'ip -4 rule del pref 1009', finds: ['its rule'] },
+	{ by: 'ip -6 rule del pref 1000', finds: ['the rule before all'] },
+	{ by: 'ip route flush table $((7000000 + $(cat /sys/class/net/eth0/ifindex)))', finds: ['the route by its uplink'] },
+	{ by: `sysctl -qw ${sysctl}=0`, finds: [`the sysctl ${sysctl}`] },
+];
+
+/** Each is done to a whole container, and mended by what `net check` says of it. */
+async function isFoundAndMended({ net, vm }: Scene, web: ContainerRequest, damages: Damage[]): Promise<void> {
+	for (const { by, finds, atLeast } of damages) {
+		await net.addContainer(web);
+		await vm.exec(['sh', '-ec', by]);
+		const findings = await net.checkHost();
+		const found = findings.map(({ what }) => what);
+		expect({ by, found }).toEqual({ by, found: atLeast ? expect.arrayContaining(finds) : finds });
+		// What is to be typed is typed; one command may mend what another would.
+		const { hint } = findings.find(({ what }) => what === finds[0])!;
+		for (let typed: string | undefined = hint; typed; typed = (await net.checkHost())[0]?.hint) {
+			const { code, stderr } = await vm.exec(['sh', '-c', typed], { reject: false, timeout: 120_000 });
+			expect({ by, typed, code, stderr }).toEqual({ by, typed, code: 0, stderr: '' });
+		}
+	}
+}
+
+describe('net check finds what was damaged, and says what to type', () => {
+	test('of a veth, redirected', async ({ lab, requires }) => {
+		await requires('veth');
+		await isFoundAndMended(await scene(lab), request('web', { device: 'veth', forward: 'redirect' }), [
+			...COMMON,
+			...UPLINK,
+			{ by: detach('egress_neigh', 'web'), finds: ['egress_neigh on web'] },
+			{ by: 'ip neigh del 198.51.100.10 dev web', finds: ["the host's neighbour 198.51.100.10"] },
+			{ by: 'ip addr del fe80::1/64 dev web', finds: ["the gateway's address on web"] },
+		]);
+	});
+
+	test('of a netkit that asks the host for its routes', async ({ lab, requires }) => {
+		await requires('netkit');
+		await isFoundAndMended(await scene(lab), request('web', { device: 'netkit-l3', forward: 'fib' }), [
+			...COMMON.slice(0, 1),
+			...UPLINK.slice(0, 1),
+			{ by: detach('egress_fib', 'web'), finds: ['egress_fib on web'] },
+			...ROUTING('net/ipv6/conf/web/forwarding'),
+		]);
+	});
+
+	test('of a veth behind the stack', async ({ lab, requires }) => {
+		await requires('veth');
+		await isFoundAndMended(
+			await scene(lab),
+			request('web', { device: 'veth', forward: 'stack' }),
+			ROUTING('net/ipv6/conf/all/forwarding'),
+		);
+	});
+
+	test('of an uplink that is gone', async ({ lab, requires }) => {
+		await requires('veth');
+		const { net, vm, pathproof } = await scene(lab);
+		await net.addContainer(request('web', { device: 'veth', forward: 'redirect' }));
+		await vm.exec(['ip', 'link', 'del', 'dev', 'eth0']);
+		const { code, stdout } = await pathproof(['net', 'check', '--json']);
+		expect(code).toBe(1);
+		const { ok, findings } = netCheckDocument.parse(JSON.parse(stdout));
+		expect({ ok, what: findings.map(({ what }) => what) }).toEqual({
+			ok: false,
+			what: expect.arrayContaining(['its uplink eth0']),
+		});
+		await net.removeContainer('web');
+		expect(await net.checkHost()).toEqual([]);
+	});
+});
+
+test('net gc takes away what nobody needs, and nothing else', async ({ lab, requires }) => {
+	await requires('veth');
+	const { net, vm, state, done, reaches } = await scene(lab);
+	const [web, api] = (['web', 'api'] as const).map((name) => request(name, { device: 'veth', forward: 'redirect' }));
+	await net.addContainer(api!);
+	const before = await state.hostState();
+	await net.addContainer(web!);
+	expect(await done(['net', 'gc'])).toBe('there is nothing to take away\n');
+	await vm.exec([
+		'sh',
+		'-ec',
+		`ip link del dev web; mkdir -p ${PINS}-new/programs; bpftool map update pinned ${PINS}/maps/allowed key hex $(printf '61 %.0s' $(seq 32)) value hex 01`,
+	]);
+	const dry = JSON.parse(await done(['net', 'gc', '--dry-run', '--json'])) as { steps: string[] };
+	expect(dry.steps).toEqual(
+		expect.arrayContaining([
+			`rm -r ${PINS}-new`,
+			'record that web is being removed',
+			'ip netns del web',
+			'allowed: delete rows of tenants that no container allows',
+		]),
+	);
+	expect(JSON.parse(await done(['net', 'gc', '--json']))).toEqual({ ...dry, dryRun: false, changed: true });
+	expect(await state.differences(before)).toEqual({});
+	expect(await net.checkHost()).toEqual([]);
+	await reaches('api');
+});

@@ -1,0 +1,151 @@
+import { describe, expect, test } from 'pathproof';
+import { buildProgram } from '../support/build.ts';
+import { FULL } from '../support/config.ts';
+import { newerPrograms } from './newer.ts';
+import { addWords, type Cell, request, type Scene, scene } from './scene.ts';
+import { Traffic } from './traffic.ts';
+
+const KILLER = '/run/pathproof/kill.bpf.o';
+
+/** What is killed. `beside`: another container is there, and talks with the peer all the while. */
+interface Series {
+	what: string;
+	beside: boolean;
+	words(scene: Cut): string[];
+	/** the container is there when it begins */
+	there?: true;
+	env?: (point: number) => Record<string, string>;
+}
+
+interface Cut extends Scene {
+	cell: Pick<Cell, 'device' | 'forward'>;
+}
+
+const ADD = ({ cell }: Cut) => addWords(request('web', cell));
+const REMOVE = () => ['net', 'rm', 'web'];
+const SERIES: Series[] = [
+	{ what: 'add', beside: true, words: ADD },
+	{ what: 'rm', beside: true, words: REMOVE, there: true },
+	{ what: 'the first add', beside: false, words: ADD },
+	{ what: 'the last rm', beside: false, words: REMOVE, there: true },
+];
+
+/** What is typed next. Whichever it is, the container is whole after it, or gone without a trace. */
+const NEXT: Record<string, (cut: Cut) => Promise<void>> = {
+	add: async ({ net, cell }) => void (await net.addContainer(request('web', cell))),
+	rm: async ({ net }) => void (await net.removeContainer('web').catch(isAbsent)),
+	gc: async ({ net }) => void (await net.collectGarbage()),
+};
+
+function isAbsent(error: Error): void {
+	if (!error.message.startsWith('there is no container web')) throw error;
+}
+
+/** Every `step`-th point, from the first on, of every series. Answers how many there were. */
+async function killAll(on: Scene, cell: Cut['cell'], step: number): Promise<number> {
+	const cut: Cut = Object.assign(on, { cell });
+	const kill = await loadKiller(on);
+	let points = 0;
+	for (const series of SERIES) {
+		await using traffic = series.beside ? await besideOther(cut) : null;
+		const before = await on.state.hostState();
+		if (series.there) await on.net.addContainer(request('web', cell));
+		// First to its own end, to know how many calls there are.
+		const { calls, code, stderr } = await kill.runEndedAt(['pathproof', ...series.words(cut)], 0);
+		expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+		expect(calls.length).toBeGreaterThan(5);
+		await on.net.removeContainer('web').catch(isAbsent);
+		for (let point = 1; point <= calls.length; point += step, points++) {
+			const where = `${series.what}, ended at its call ${point} of ${calls.length}, ${calls[point - 1]}`;
+			if (series.there) await on.net.addContainer(request('web', cell));
+			const ended = await kill.runEndedAt(['pathproof', ...series.words(cut)], point);
+			expect({ where, code: ended.code }).toEqual({ where, code: null });
+			const next = Object.keys(NEXT)[points % 3]!;
+			await NEXT[next]!(cut);
+			expect({ where, next, findings: await on.net.checkHost() }).toEqual({ where, next, findings: [] });
+			await on.net.removeContainer('web').catch(isAbsent);
+			expect({ where, next, left: await on.state.differences(before) }).toEqual({ where, next, left: {} });
+		}
+		expect({ series: series.what, lost: (await traffic?.stop()) ?? [] }).toEqual({ series: series.what, lost: [] });
+		if (series.beside) await on.net.removeContainer('api');
+	}
+	return points;
+}
+
+async function besideOther({ net, cell, lab }: Cut): Promise<Traffic> {
+	await net.addContainer(request('api', cell));
+	return Traffic.start(lab.vm, 'api');
+}
+
+async function loadKiller({ vm, lab }: Scene) {
+	await vm.writeFile(KILLER, await buildProgram('fixtures/kill.bpf.c'));
+	const kill = lab.vm.use<typeof import('../support/guest/kill.ts')>('vmtests/support/guest/kill.ts');
+	await kill.loadKiller(KILLER);
+	return kill;
+}
+
+/** Each point goes on from what the last one ended in: the old programs in place of the new ones, and back. */
+async function killUpgrades(on: Scene, cell: Cut['cell'], step: number): Promise<number> {
+	const kill = await loadKiller(on);
+	const newer = await newerPrograms(on.vm);
+	await using traffic = await besideOther(Object.assign(on, { cell }));
+	await on.net.addContainer(request('web', cell));
+	const words = ['pathproof', 'net', 'upgrade'];
+	const { calls, code } = await kill.runEndedAt(words, 0, newer);
+	expect(code).toBe(0);
+	let points = 0;
+	for (let point = 1; point <= calls.length; point += step, points++) {
+		const where = `upgrade, ended at its call ${point} of ${calls.length}, ${calls[point - 1]}`;
+		const env: Record<string, string> = points % 2 ? newer : {};
+		expect({ where, code: (await kill.runEndedAt(words, point, env)).code }).toEqual({ where, code: null });
+		const next = await on.pathproof(words.slice(1), { env });
+		expect({ where, code: next.code, stderr: next.stderr }).toEqual({ where, code: 0, stderr: '' });
+		expect({ where, findings: await on.net.checkHost() }).toEqual({ where, findings: [] });
+	}
+	expect(await traffic.stop()).toEqual([]);
+	return points;
+}
+
+/** An hour, on a busy machine. */
+const LONG = 3_600_000;
+
+describe('killed in the middle, whatever is typed next makes it whole or undoes it', () => {
+	test('a container on netkit, at some of all points', async ({ lab, requires }) => {
+		await requires('netkit');
+		expect(await killAll(await scene(lab), { device: 'netkit-l3', forward: 'redirect' }, 29)).toBeGreaterThan(6);
+	}, 600_000);
+
+	test('an upgrade, at some of all points', async ({ lab, requires }) => {
+		await requires('veth');
+		expect(await killUpgrades(await scene(lab), { device: 'veth', forward: 'redirect' }, 11)).toBeGreaterThan(2);
+	}, 600_000);
+
+	test('a container on a veth, at every point', { tags: [FULL], timeout: LONG }, async ({
+		lab,
+		requires,
+		annotate,
+	}) => {
+		await requires('veth');
+		const points = await killAll(await scene(lab), { device: 'veth', forward: 'redirect' }, 1);
+		await annotate(`killed at ${points} points`);
+		expect(points).toBeGreaterThan(30);
+	});
+
+	test('a container whose uplinks are chosen by routes, at every point', { tags: [FULL], timeout: LONG }, async ({
+		lab,
+		requires,
+		annotate,
+	}) => {
+		await requires('veth');
+		const points = await killAll(await scene(lab), { device: 'veth', forward: 'stack' }, 1);
+		await annotate(`killed at ${points} points`);
+		expect(points).toBeGreaterThan(30);
+	});
+
+	test('an upgrade, at every point', { tags: [FULL], timeout: LONG }, async ({ lab, requires, annotate }) => {
+		await requires('veth');
+		const points = await killUpgrades(await scene(lab), { device: 'veth', forward: 'redirect' }, 1);
+		await annotate(`killed at ${points} points`);
+		expect(points).toBeGreaterThan(10);
+	});
+});

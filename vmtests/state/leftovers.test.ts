@@ -1,0 +1,56 @@
+import { describe, expect, test } from 'pathproof';
+import { DEVICES } from '../../impl/container.ts';
+import { CELLS, request, scene } from './scene.ts';
+
+describe.for(DEVICES.map((device) => ({ device })))('a container on $device', ({ device }) => {
+	test('leaves the host as it was, byte for byte, whatever the way of its packets', async ({ lab, requires }) => {
+		const cells = CELLS.filter((cell) => cell.device === device);
+		if (cells[0]!.needs.length) await requires(...cells[0]!.needs);
+		const { net, state, reaches, has } = await scene(lab);
+		const before = await state.hostState();
+		for (const cell of cells) {
+			if (!has(cell.extra)) continue;
+			await net.addContainer(request('web', cell));
+			if (device !== 'none') await reaches('web');
+			expect({ cell, findings: await net.checkHost() }).toEqual({ cell, findings: [] });
+			await net.removeContainer('web');
+			expect({ cell, left: await state.differences(before) }).toEqual({ cell, left: {} });
+		}
+	});
+});
+
+test('the first of two to go leaves the host as the second made it', async ({ lab, requires }) => {
+	await requires('veth');
+	const { net, state, reaches } = await scene(lab);
+	for (const forward of ['redirect', 'stack'] as const) {
+		await net.addContainer(request('api', { device: 'veth', forward }));
+		const before = await state.hostState();
+		await net.addContainer(request('web', { device: 'veth', forward: 'stack' }));
+		expect(Object.keys(await state.differences(before))).toContain('pins');
+		await net.removeContainer('web');
+		expect({ forward, left: await state.differences(before) }).toEqual({ forward, left: {} });
+		await reaches('api');
+		await net.removeContainer('api');
+	}
+});
+
+test('what somebody else had switched on, or attached, stays', async ({ lab, requires }) => {
+	await requires('veth', 'clsact');
+	const { net, state, vm } = await scene(lab);
+	await vm.exec([
+		'sh',
+		'-c',
+		'echo 1 >/proc/sys/net/ipv4/conf/eth0/forwarding; echo 0 >/proc/sys/net/ipv4/conf/all/accept_redirects',
+	]);
+	await vm.exec([
+		'sh',
+		'-c',
+		'tc qdisc add dev eth0 clsact; tc filter add dev eth0 ingress prio 1 protocol ip u32 match u32 0 0 action ok',
+	]);
+	const before = await state.hostState();
+	for (const forward of ['stack', 'redirect'] as const) {
+		await net.addContainer(request('web', { device: 'veth', forward }));
+		await net.removeContainer('web');
+		expect({ forward, left: await state.differences(before) }).toEqual({ forward, left: {} });
+	}
+});
