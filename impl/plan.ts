@@ -8,7 +8,7 @@ import { containerCgroup, makeCgroup, removeCgroup } from './devices/none.ts';
 import { devicePair, hostCommands, innerCommands } from './devices/wiring.ts';
 import { DatapathError } from './errors.ts';
 import { attach, attachments, detachOne, isGone, removeUnusedQdiscs } from './forward/attach.ts';
-import { ensureLoaded, hasTcxLinks, type ProgramName, unload, withProgram } from './forward/datapath.ts';
+import { ensureLoaded, hasTcxLinks, isLoaded, type ProgramName, unload, withProgram } from './forward/datapath.ts';
 import {
 	containerRules,
 	isContainerRule,
@@ -116,6 +116,7 @@ async function pairSteps(spec: ContainerSpec, kind: PairKind, netns: string): Pr
 	return [
 		ipStep(null, kind.create(pair)),
 		...tableSteps(spec, kind, pair),
+		...(isLoaded('ipvlan') ? [netnsStep([spec])] : []),
 		...attachSteps(spec, kind),
 		...(await routeSteps(spec)),
 		ipStep(null, [...hostCommands(spec, kind, pair), ...kind.open(pair)]),
@@ -134,7 +135,7 @@ function slaveSteps(
 	const guards: Step[] = [
 		attachStep('slave_guard', { device: spec.name, hook: 'tc', point: 'slave-egress' }),
 		attachStep('slave_ingress', { device: spec.name, hook: 'tc', point: 'slave-ingress' }),
-		{ what: `netnses: whose sockets may send by ${uplink!.device}`, run: () => writeNetns([...others, spec]) },
+		netnsStep([...others, spec]),
 		attachStep('uplink_guard', { device: uplink!.device, hook: 'tc', point: 'to-wire' }),
 		attachStep('ingress_peer', { device: uplink!.device, hook: 'tc', point: 'from-wire' }),
 		attachStep('uplink_ingress', { device: uplink!.device, hook: 'tc', point: 'from-wire', first: true }),
@@ -159,6 +160,14 @@ function slaveSteps(
 		ipStep(null, [moveSlave(spec.name, netns)]),
 		ipStep(netns, slaveCommands(spec, device)),
 	];
+}
+
+/** Where an uplink has ipvlan slaves, a socket of a netns that is nobody's cannot send by it. */
+function netnsStep(specs: readonly ContainerSpec[]): Step {
+	return {
+		what: `netnses: ${specs.map(({ name }) => name).join(', ')} may send by an uplink of ipvlan`,
+		run: () => writeNetns(specs),
+	};
 }
 
 /** Maps are filled before the programs are attached: no packet meets a program that knows nothing. */

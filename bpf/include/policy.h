@@ -184,6 +184,7 @@ static __always_inline bool has_uplink(const __u32 *uplinks, __u32 ifindex)
 
 #define IPPROTO_HOPOPTS 0
 #define IPPROTO_ROUTING 43
+#define IPPROTO_FRAGMENT 44
 #define IPPROTO_DSTOPTS 60
 /* as many extension headers are looked into; who sends more has something to hide */
 #define MAX_EXTENSIONS 4
@@ -198,16 +199,19 @@ static __always_inline bool routes_itself(struct __sk_buff *skb, const struct ro
 		return route->options;
 #pragma unroll
 	for (int i = 0; i < MAX_EXTENSIONS; i++) {
-		__u8 header[2];
+		__u8 header[4];
 
 		if (next == IPPROTO_ROUTING)
 			return true;
-		if (next != IPPROTO_HOPOPTS && next != IPPROTO_DSTOPTS)
+		if (next != IPPROTO_HOPOPTS && next != IPPROTO_DSTOPTS && next != IPPROTO_FRAGMENT)
 			return false;
 		if (bpf_skb_load_bytes_relative(skb, offset, header, sizeof(header), BPF_HDR_START_NET))
 			return true;
+		/* a later fragment has no headers behind this one: those of the first were looked at */
+		if (next == IPPROTO_FRAGMENT && (header[2] || header[3] & 0xf8))
+			return false;
+		offset += next == IPPROTO_FRAGMENT ? 8 : (header[1] + 1) * 8;
 		next = header[0];
-		offset += (header[1] + 1) * 8;
 	}
 	return next == IPPROTO_ROUTING || next == IPPROTO_HOPOPTS || next == IPPROTO_DSTOPTS;
 }
