@@ -21,7 +21,16 @@ import { decodeEvents } from './trace/events.ts';
 import { packetPaths } from './trace/hops.ts';
 import { Trace } from './trace/trace.ts';
 import type { PacketFilter } from './trace/types.ts';
-import { type Device, FORWARDS, type LabNode, type LabOptions, type LabState, WIRES, type Wire } from './types.ts';
+import {
+	type Device,
+	type DropCount,
+	FORWARDS,
+	type LabNode,
+	type LabOptions,
+	type LabState,
+	WIRES,
+	type Wire,
+} from './types.ts';
 
 const GUEST = {
 	lab: 'vmtests/support/guest/lab.ts',
@@ -114,6 +123,9 @@ export class Lab {
 	readonly detach = async (program: string): Promise<void> => {
 		await this.#lab.detachProgram(program);
 	};
+
+	/** What the datapath's programs have dropped since the lab was built, by place and reason. */
+	readonly drops = (): Promise<DropCount[]> => this.#lab.dropCounts();
 
 	/**
 	 * Loads somebody else's program and attaches it where packets pass, by the newest way that the kernel has: netkit, TCX or clsact.

@@ -86,18 +86,28 @@ class SendingProcess {
 	}
 }
 
-/** Everything that a device receives. */
+/** What somebody hears. */
 export interface Ear {
-	/** the frames since it was last asked */
+	/** frames, or a port's datagrams, since it was last asked */
 	heard(): Promise<Buffer[]>;
 	stop(): Promise<void>;
 }
 
-export async function listenOn(vm: Vm, netns: string | null, device: string): Promise<Ear> {
+/** Everything that a device receives, before any program of tc's. `netns`: null for the guest's initial one. */
+export function listenOn(vm: Vm, netns: string | null, device: string): Promise<Ear> {
+	return ear(vm, (guest) => guest.hear(netns, device));
+}
+
+/** The datagrams that a UDP port is given, of either family. */
+export function listenToPort(vm: Vm, netns: string | null, port: number): Promise<Ear> {
+	return ear(vm, (guest) => guest.hearDatagrams(netns, port));
+}
+
+async function ear(vm: Vm, open: (guest: GuestFrames) => Promise<number>): Promise<Ear> {
 	const guest: GuestFrames = vm.use<typeof import('./guest/frames.ts')>(GUEST);
-	const capture = await guest.hear(netns, device);
+	const opened = await open(guest);
 	return {
-		heard: async () => (await guest.heard(capture)).map((frame) => Buffer.from(frame)),
-		stop: () => guest.stopHearing(capture),
+		heard: async () => (await guest.heard(opened)).map((bytes) => Buffer.from(bytes)),
+		stop: () => guest.stopHearing(opened),
 	};
 }

@@ -1,6 +1,7 @@
 /** The words that labs share; those of traces are in trace/types.ts. */
 
 import type { Device, Forward } from '../../impl/container.ts';
+import type { Reason } from '../../impl/forward/reasons.ts';
 
 export { DEVICES, type Device, FORWARDS, type Forward } from '../../impl/container.ts';
 
@@ -43,6 +44,14 @@ export interface LabOptions {
 	ringBytes?: number;
 	/** false: the first trace attaches it, and until then nothing watches */
 	tracer?: boolean;
+}
+
+/** Packets that a program of the datapath dropped. */
+export interface DropCount {
+	/** the device that it stands on: `host:web`, `host:eth0`; of an ipvlan slave `web:eth0` */
+	at: string;
+	reason: Reason;
+	count: number;
 }
 
 /** One end of a lab: a container, the `host`, the `peer` beyond the host's uplinks. */

@@ -23,8 +23,10 @@ const recv = libc.func('int64_t recv(int fd, _Out_ void *data, size_t size, int 
 const if_nametoindex = libc.func('unsigned int if_nametoindex(const char *name)');
 const mmap = libc.func('void *mmap(void *address, size_t size, int protection, int flags, int fd, int64_t offset)');
 
+const AF_INET6 = 10;
 const AF_PACKET = 17;
 const AF_XDP = 44;
+const SOCK_DGRAM = 2;
 const SOCK_RAW = 3;
 const SOCK_NONBLOCK = 0o4000;
 const ETH_P_ALL = 3;
@@ -202,6 +204,21 @@ export function hear(netns: string | null, device: string): number {
 		setNumber(fd, SOL_SOCKET, SO_RCVBUFFORCE, 2 ** 24);
 		setNumber(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
 		check(bind(fd, linkAddress(indexOf(device), ETH_P_ALL), 20), 'bind(AF_PACKET)');
+		return fd;
+	};
+	const fd = netns === null ? open() : inNetns(netns, open);
+	captures.add(fd);
+	return fd;
+}
+
+/** What comes to a UDP port of that netns, of either family, once its IP stack is through with it. */
+export function hearDatagrams(netns: string | null, port: number): number {
+	const open = () => {
+		const fd = check(socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK, 0), 'socket(AF_INET6)');
+		const address = Buffer.alloc(28);
+		address.writeUInt16LE(AF_INET6, 0);
+		address.writeUInt16BE(port, 2);
+		check(bind(fd, address, address.length), 'bind(AF_INET6)');
 		return fd;
 	};
 	const fd = netns === null ? open() : inNetns(netns, open);

@@ -17,12 +17,17 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { deviceName } from '../../../impl/addresses.ts';
 import type { ContainerRequest, Uplink } from '../../../impl/container.ts';
 import type { Attachment } from '../../../impl/forward/attach.ts';
+import { withMap } from '../../../impl/forward/datapath.ts';
+import { REASONS, type Reason } from '../../../impl/forward/reasons.ts';
 import { ipBatch } from '../../../impl/ip/ip.ts';
 import { addContainer, detach, removeContainer } from '../../../impl/net.ts';
+import { namedNetns } from '../../../impl/netns.ts';
+import { inNetns } from '../../../kernels/agent/netns.ts';
 import { WIRES as NICS } from '../../../kernels/wire.ts';
-import type { ContainerName, LabContainer, LabNode, LabOptions, LabState, Wire } from '../types.ts';
+import type { ContainerName, DropCount, LabContainer, LabNode, LabOptions, LabState, Wire } from '../types.ts';
 import { explained } from './explain.ts';
 import { installLauncher } from './launcher.ts';
 import { attachTracer } from './tracer.ts';
@@ -84,6 +89,29 @@ export function buildLab(options: LabOptions): Promise<LabState> {
 /** Takes one of the datapath's programs, or a stranger's, from its devices. */
 export async function detachProgram(name: string): Promise<void> {
 	await explained(() => detach(name));
+}
+
+/** What the datapath's programs have dropped so far, and where: `host:web`, `web:eth0`. */
+export function dropCounts(): DropCount[] {
+	return withMap('drops', (map) =>
+		map.keys().map((key) => ({
+			at: placeOf(key.readUInt32LE(0)),
+			reason: REASONS[key.readUInt32LE(4)] as Reason,
+			count: Number(map.lookup(key)?.readBigUInt64LE(0) ?? 0n),
+		})),
+	);
+}
+
+/** Programs stand on devices of the host, and on slaves that kept their index when they left it. */
+function placeOf(ifindex: number): string {
+	const here = deviceName(ifindex);
+	if (here) return `host:${here}`;
+	for (const name of namedNetns()) {
+		if (name === PEER.netns) continue;
+		const there = inNetns(name, () => deviceName(ifindex));
+		if (there) return `${name}:${there}`;
+	}
+	return `device ${ifindex}`;
 }
 
 async function build(options: LabOptions): Promise<LabState> {
