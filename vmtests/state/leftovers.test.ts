@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'pathproof';
+import { buildProgram, describe, expect, test } from 'pathproof';
 import { DEVICES } from '../../impl/container.ts';
 import { CELLS, request, scene } from './scene.ts';
 
@@ -37,16 +37,15 @@ test('the first of two to go leaves the host as the second made it', async ({ la
 test('what somebody else had switched on, or attached, stays', async ({ lab, requires }) => {
 	await requires('veth', 'clsact');
 	const { net, state, vm } = await scene(lab);
-	await vm.exec([
-		'sh',
-		'-c',
-		'echo 1 >/proc/sys/net/ipv4/conf/eth0/forwarding; echo 0 >/proc/sys/net/ipv4/conf/all/accept_redirects',
-	]);
-	await vm.exec([
-		'sh',
-		'-c',
-		'tc qdisc add dev eth0 clsact; tc filter add dev eth0 ingress prio 1 protocol ip u32 match u32 0 0 action ok',
-	]);
+	await vm.writeFile('/tmp/stranger.bpf.o', await buildProgram('fixtures/stranger.bpf.c'));
+	for (const command of [
+		'echo 1 >/proc/sys/net/ipv4/conf/eth0/forwarding',
+		'echo 0 >/proc/sys/net/ipv4/conf/all/accept_redirects',
+		'bpftool prog load /tmp/stranger.bpf.o /sys/fs/bpf/stranger type classifier',
+		'tc qdisc add dev eth0 clsact',
+		'tc filter add dev eth0 ingress prio 1 bpf da pinned /sys/fs/bpf/stranger',
+	])
+		await vm.exec(['sh', '-ec', command]);
 	const before = await state.hostState();
 	for (const forward of ['stack', 'redirect'] as const) {
 		await net.addContainer(request('web', { device: 'veth', forward }));

@@ -12,7 +12,8 @@ import { BpfObject } from '../../../impl/libbpf/object.ts';
 const CGROUP = '/sys/fs/cgroup/to-be-ended';
 
 const ALL = (1n << 64n) - 1n;
-const O_CREAT_EXCL = 0o300n;
+/** O_CREAT | O_EXCL: the file that a netns is mounted on. O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC: a sysctl, as Node writes it. */
+const OPEN_TO_CHANGE = [0o300n, 0o2001101n] as const;
 /** BPF_MAP_CREATE … of linux/bpf.h: those that only look are left out. */
 const BPF_CHANGES = [0, 2, 3, 5, 6, 8, 9, 18, 24, 28, 29, 34].reduce(
 	(bits, command) => bits | (1n << BigInt(command)),
@@ -23,8 +24,8 @@ interface Rule {
 	numbers: { x64: number; arm64: number | null };
 	/** which first arguments count */
 	first?: bigint;
-	/** which third argument counts */
-	third?: bigint;
+	/** which third arguments count */
+	third?: readonly [bigint, bigint];
 }
 
 const RULES: Record<string, Rule> = {
@@ -43,10 +44,7 @@ const RULES: Record<string, Rule> = {
 	unlinkat: { numbers: { x64: 263, arm64: 35 } },
 	setns: { numbers: { x64: 308, arm64: 268 } },
 	unshare: { numbers: { x64: 272, arm64: 97 } },
-	// a sysctl: one byte; all other things are written in longer pieces
-	write: { numbers: { x64: 1, arm64: 64 }, third: 1n },
-	// the file that a netns is mounted on
-	openat: { numbers: { x64: 257, arm64: 56 }, third: O_CREAT_EXCL },
+	openat: { numbers: { x64: 257, arm64: 56 }, third: OPEN_TO_CHANGE },
 };
 
 export interface EndedRun {
@@ -67,12 +65,12 @@ let killer: Killer | null = null;
 /** `path` is that of the built fixtures/kill.bpf.c in the guest. It stays loaded as long as the guest's agent runs. */
 export function loadKiller(path: string): void {
 	const object = BpfObject.open(path).load();
-	const counted = object.map('counted', 4, 16);
-	for (const { numbers, first = ALL, third = 0n } of Object.values(RULES)) {
+	const counted = object.map('counted', 4, 24);
+	for (const { numbers, first = ALL, third = [0n, 0n] } of Object.values(RULES)) {
 		const number = numbers[process.arch as 'x64' | 'arm64'];
-		const rule = Buffer.alloc(16);
+		const rule = Buffer.alloc(24);
 		rule.writeBigUInt64LE(first, 0);
-		rule.writeBigUInt64LE(third, 8);
+		for (const [index, value] of third.entries()) rule.writeBigUInt64LE(value, 8 + 8 * index);
 		if (number !== null) counted.update(u32(number), rule);
 	}
 	attachRawTracepoint(object.programFd('end_at'), 'sys_enter');

@@ -22,38 +22,45 @@ const COMMANDS = {
 	'BPF links': 'bpftool -j link show',
 	pins: 'find /sys/fs/bpf',
 	cgroups: 'find /sys/fs/cgroup -type d',
+	forwarding: 'grep . /proc/sys/net/ipv[46]/conf/*/forwarding',
 	sysctls: 'sysctl -a --pattern ^net 2>/dev/null',
 } as const;
 export type HostState = Record<keyof typeof COMMANDS, string>;
+
+/** What takes longest to look at, and is left out where a host is looked at often: it is as the rest is. */
+const SLOW: (keyof HostState)[] = ['sysctls', 'filters', 'cgroups', 'proxies', 'BPF maps', 'BPF links'];
 
 /** Between what two commands say. */
 const MARK = '\u0001';
 /** Differ from one look to the next, whoever did nothing. */
 const VOLATILE = [
 	/"pids":\[[^\]]*\],?/g,
-	/"(run_time_ns|run_cnt|bytes_memlock)":\d+,?/g,
+	/"(run_time_ns|run_cnt|recursion_misses|bytes_memlock)":\d+,?/g,
 	/^net\.netfilter\.nf_conntrack_count.*\n/gm,
 ];
 /** The kernel takes away what nobody holds in its own time: after an RCU grace period, from a work queue. */
 const SETTLE_MS = 5_000;
 
-export async function hostState(): Promise<HostState> {
-	const names = Object.keys(COMMANDS) as (keyof typeof COMMANDS)[];
+/** `quick`: without what takes longest. */
+export async function hostState({ quick = false } = {}): Promise<Partial<HostState>> {
+	const names = (Object.keys(COMMANDS) as (keyof HostState)[]).filter((name) => !quick || !SLOW.includes(name));
 	const script = names.map((name) => `${COMMANDS[name]}; printf '${MARK}'`).join('\n');
 	const parts = (await run(script)).split(MARK);
-	return Object.fromEntries(names.map((name, index) => [name, stable(parts[index] ?? '')])) as HostState;
+	return Object.fromEntries(names.map((name, index) => [name, stable(parts[index] ?? '')]));
 }
 
 /** What differs from `before`, once it has had time to become the same; nothing where nothing does. */
-export async function differences(before: HostState): Promise<Record<string, { before: string; now: string }>> {
+export async function differences(
+	before: Partial<HostState>,
+): Promise<Record<string, { before: string; now: string }>> {
 	for (const start = Date.now(); ; await sleep(200)) {
-		const now = await hostState();
+		const now = await hostState({ quick: before.sysctls === undefined });
 		const names = (Object.keys(before) as (keyof HostState)[]).filter((name) => before[name] !== now[name]);
 		if (!names.length || Date.now() - start > SETTLE_MS)
 			return Object.fromEntries(
 				names.map((name) => [
 					name,
-					{ before: without(before[name], now[name]), now: without(now[name], before[name]) },
+					{ before: without(before[name]!, now[name]!), now: without(now[name]!, before[name]!) },
 				]),
 			);
 	}
