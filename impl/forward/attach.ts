@@ -136,6 +136,7 @@ export function removeUnusedQdiscs(): void {
 		if (device && !hasFilters(device)) removeClsact(ifindex);
 		rmdirSync(qdiscMark(ifindex));
 	}
+	if (existsSync(QDISCS) && !readdirSync(QDISCS).length) rmdirSync(QDISCS);
 }
 
 /** Anybody's. */

@@ -47,6 +47,7 @@ export function restoreForwarding(): void {
 	}
 	// only now: the followers of one that is put back again would be lost
 	for (const { mark } of all) rmdirSync(join(FORMER, mark));
+	rmdirSync(FORMER);
 }
 
 /** bpf_fib_lookup answers only for a device that forwards. What the program then passes to the stack is for the host itself. */
