@@ -9,6 +9,7 @@ import { devicePair, hostCommands, innerCommands } from './devices/wiring.ts';
 import { DatapathError } from './errors.ts';
 import { attach, attachments, detachOne, isGone, removeUnusedQdiscs } from './forward/attach.ts';
 import { ensureLoaded, hasTcxLinks, isLoaded, type ProgramName, unload, withProgram } from './forward/datapath.ts';
+import { ignoreDeadLinks, linkdownSwitches, restoreLinkdown, unusedSwitches } from './forward/linkdown.ts';
 import {
 	containerRules,
 	isContainerRule,
@@ -209,6 +210,9 @@ async function routeSteps(spec: ContainerSpec): Promise<Step[]> {
 		spec.forward === 'stack'
 			? { what: 'switch forwarding on', run: enableForwarding }
 			: { what: `switch forwarding on for ${spec.name} alone`, run: () => enableDeviceForwarding(spec.name) },
+		...(linkdownSwitches(spec).length
+			? [{ what: 'leave an uplink that has no carrier for the next', run: () => ignoreDeadLinks(spec) }]
+			: []),
 		...stepOf({ netns: null }, uplinkRoutes(spec, deviceIndex)),
 		...containerRules(spec, deviceIndex).flatMap(({ family, rules }) => [
 			ipStep({ netns: null, family }, [
@@ -221,11 +225,15 @@ async function routeSteps(spec: ContainerSpec): Promise<Step[]> {
 
 /** What the last container of an uplink, and the last of all, leaves behind. */
 function uplinkSteps(spec: ContainerSpec, others: readonly ContainerSpec[]): Step[] {
-	const forwarding =
-		hasSwitched() && !others.some(({ forward }) => forward === 'stack')
+	const sysctls = [
+		...(hasSwitched() && !others.some(({ forward }) => forward === 'stack')
 			? [{ what: 'put forwarding back as it was', run: restoreForwarding }]
-			: [];
-	if (!others.length) return [...forwarding, detachAllStep(), { what: 'unpin the datapath', run: unload }];
+			: []),
+		...(unusedSwitches(others).length
+			? [{ what: 'put back what was asked of dead uplinks', run: () => restoreLinkdown(others) }]
+			: []),
+	];
+	if (!others.length) return [...sysctls, detachAllStep(), { what: 'unpin the datapath', run: unload }];
 	const unused = (program: string, needs: (other: ContainerSpec) => boolean) =>
 		spec.uplinks.flatMap(({ device }) => {
 			const used = others.some((other) => needs(other) && other.uplinks.some((uplink) => uplink.device === device));
@@ -237,7 +245,7 @@ function uplinkSteps(spec: ContainerSpec, others: readonly ContainerSpec[]): Ste
 		...unused('uplink_guard', ({ device, guard }) => isIpvlan(device) && guard),
 		...unused('uplink_ingress', ({ device, guard }) => isIpvlan(device) && guard),
 	];
-	return [...forwarding, ...detached.map(detachStep)];
+	return [...sysctls, ...detached.map(detachStep)];
 }
 
 function attachStep(program: ProgramName, place: Parameters<typeof attach>[1]): Step {

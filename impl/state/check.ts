@@ -7,6 +7,7 @@ import { isIpvlan } from '../devices/ipvlan.ts';
 import { containerCgroup } from '../devices/none.ts';
 import { devicePair } from '../devices/wiring.ts';
 import { isLoaded, pinPath, withMap } from '../forward/datapath.ts';
+import { linkdownSwitches } from '../forward/linkdown.ts';
 import { containerRules, isSharedRule, MAIN_FIRST_RULE, uplinkRoutes } from '../forward/routes.ts';
 import { addressesOf, allowedRows, containerRow, endpointRows, nextHopRows, type Row } from '../forward/tables.ts';
 import { attachmentsOf, expectedPrograms, lookAt, pinnedProgram } from './attached.ts';
@@ -189,10 +190,12 @@ function reachable(spec: ContainerSpec): ContainerSpec[] {
 function checkRouting(spec: ContainerSpec, facts: HostFacts, lack: Lack): Finding[] {
 	const { forward, name } = spec;
 	if (forward !== 'stack' && forward !== 'fib') return [];
-	const switches =
-		forward === 'stack'
+	const switches = [
+		...(forward === 'stack'
 			? ['net/ipv6/conf/all/forwarding', 'net/ipv4/ip_forward']
-			: ['ipv6', 'ipv4'].map((family) => `net/${family}/conf/${name}/forwarding`);
+			: ['ipv6', 'ipv4'].map((family) => `net/${family}/conf/${name}/forwarding`)),
+		...linkdownSwitches(spec),
+	];
 	const rules = facts.rules.map(
 		({ priority, src, table, action }) => `pref ${priority} from ${src} ${action ?? `lookup ${table}`}`,
 	);

@@ -12,6 +12,7 @@ import {
 	unusedQdiscs,
 } from '../forward/attach.ts';
 import { halfMade, isLoaded, type MapName, unload, withMap } from '../forward/datapath.ts';
+import { restoreLinkdown, unusedSwitches } from '../forward/linkdown.ts';
 import { hasSwitched, restoreForwarding } from '../forward/stack.ts';
 import { addressesOf, allowedRows, netnsInode } from '../forward/tables.ts';
 import { NETNS_DIR, namedNetns } from '../netns.ts';
@@ -74,6 +75,7 @@ function leftovers(all: readonly ContainerSpec[]): Garbage[] {
 		return [
 			single('the datapath without a container', 'programs and maps that nobody uses', 'unpin the datapath', () => {
 				restoreForwarding();
+				restoreLinkdown([]);
 				for (const one of attachments()) detachOne(one);
 				removeUnusedQdiscs();
 				unload();
@@ -100,6 +102,13 @@ function leftovers(all: readonly ContainerSpec[]): Garbage[] {
 			: []),
 		...(hasSwitched() && !all.some(({ forward }) => forward === 'stack')
 			? [single('forwarding', 'on, for nobody', 'put forwarding back as it was', restoreForwarding)]
+			: []),
+		...(unusedSwitches(all).length
+			? [
+					single('ignore_routes_with_linkdown', 'on, for nobody', 'put back what was asked of dead uplinks', () =>
+						restoreLinkdown(all),
+					),
+				]
 			: []),
 	];
 }
