@@ -124,10 +124,24 @@ int egress_neigh(struct __sk_buff *skb)
 		   : bpf_redirect_neigh(key.ifindex, NULL, 0, 0);
 }
 
-/*
- * The same for hosts with several uplinks: the host's routes and rules choose among those of the container.
- * The lookup is one of a packet that came in by the container's device, which alone has forwarding switched
- * on.
+/* What the host's routes and rules say of a packet that came in by the container's device, which alone must
+ * have forwarding switched on. Answers BPF_FIB_LKUP_RET_*. */
+static __always_inline int ask_routes(struct __sk_buff *skb, const struct route *route,
+				      struct bpf_fib_lookup *fib)
+{
+	fib->family = route->family;
+	fib->ifindex = skb->ifindex;
+	if (route->family == AF_INET) {
+		fib->ipv4_src = route->source.word[3];
+		fib->ipv4_dst = route->destination.word[3];
+	} else {
+		__builtin_memcpy(fib->ipv6_src, &route->source, sizeof(fib->ipv6_src));
+		__builtin_memcpy(fib->ipv6_dst, &route->destination, sizeof(fib->ipv6_dst));
+	}
+	return bpf_fib_lookup(skb, fib, sizeof(*fib), 0);
+}
+
+/* The same for hosts with several uplinks: the host's routes and rules choose among those of the container.
  */
 SEC("tc")
 int egress_fib(struct __sk_buff *skb)
@@ -144,16 +158,7 @@ int egress_fib(struct __sk_buff *skb)
 		return verdict;
 	if (there)
 		return deliver(skb, container, &route, there);
-	fib.family = route.family;
-	fib.ifindex = ifindex;
-	if (route.family == AF_INET) {
-		fib.ipv4_src = route.source.word[3];
-		fib.ipv4_dst = route.destination.word[3];
-	} else {
-		__builtin_memcpy(fib.ipv6_src, &route.source, sizeof(fib.ipv6_src));
-		__builtin_memcpy(fib.ipv6_dst, &route.destination, sizeof(fib.ipv6_dst));
-	}
-	verdict = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
+	verdict = ask_routes(skb, &route, &fib);
 	if (verdict == BPF_FIB_LKUP_RET_FRAG_NEEDED)
 		return drop(ifindex, TOO_BIG);
 	/* who the neighbour is redirect_neigh will find out, and wait for it if it must */
@@ -169,17 +174,28 @@ int egress_fib(struct __sk_buff *skb)
 	return bpf_redirect_neigh(fib.ifindex, &nh, sizeof(nh), 0);
 }
 
-/* The same place, where the host's stack forwards: nothing but the judgement. */
+/*
+ * The same place, where the host's stack forwards: nothing but the judgement. What the stack would send by a
+ * device that is none of the container's uplinks, such as to a neighbour there, goes nowhere; where it has no
+ * route at all, or a smaller MTU, it has to say so itself.
+ */
 SEC("tc")
 int egress_guard(struct __sk_buff *skb)
 {
 	__u32 ifindex = skb->ifindex;
 	struct container *container = bpf_map_lookup_elem(&containers, &ifindex);
+	struct bpf_fib_lookup fib = {};
 	struct endpoint *there;
 	struct route route;
 	int verdict;
 
-	return admit(skb, container, &route, &there, &verdict) ? VERDICT_PASS : verdict;
+	if (!admit(skb, container, &route, &there, &verdict) || there)
+		return verdict;
+	verdict = ask_routes(skb, &route, &fib);
+	if (verdict != BPF_FIB_LKUP_RET_SUCCESS && verdict != BPF_FIB_LKUP_RET_NO_NEIGH &&
+	    verdict != BPF_FIB_LKUP_RET_FRAG_NEEDED)
+		return VERDICT_PASS;
+	return has_uplink(container->uplinks, fib.ifindex) ? VERDICT_PASS : drop(ifindex, WRONG_UPLINK);
 }
 
 /* On the uplink: tcx/ingress or clsact ingress. redirect_peer is legal nowhere else. */
