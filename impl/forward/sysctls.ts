@@ -32,6 +32,7 @@ export function putBack(former: readonly Former[]): void {
 		if (existsSync(`/proc/sys/${name}`) && readSysctl(name) !== value) writeSysctl(name, value);
 	}
 	for (const { path } of former) rmdirSync(path);
+	if (existsSync(FORMER) && !readdirSync(FORMER).length) rmdirSync(FORMER);
 }
 
 export function readSysctl(name: string): string {
