@@ -52,9 +52,15 @@ static __always_inline bool load_source(struct __sk_buff *skb, struct address *s
 	if (bpf_skb_load_bytes(skb, ETHERNET_HEADER - sizeof(type), &type, sizeof(type)) ||
 	    type != skb->protocol)
 		return false;
-	if (type == bpf_htons(ETH_P_IPV6))
-		return !bpf_skb_load_bytes(skb, ETHERNET_HEADER + offsetof(struct ipv6_header, source),
-					   source, sizeof(*source));
+	if (type == bpf_htons(ETH_P_IPV6)) {
+		if (bpf_skb_load_bytes(skb, ETHERNET_HEADER + offsetof(struct ipv6_header, source), source,
+				       sizeof(*source)))
+			return false;
+		/* an IPv4 address in an IPv6 packet is nobody's */
+		if (!source->word[0] && !source->word[1] && source->word[2] == bpf_htonl(0xffff))
+			source->word[2] = 0;
+		return true;
+	}
 	map_ipv4(source, 0);
 	if (type == bpf_htons(ETH_P_IP))
 		return !bpf_skb_load_bytes(skb, ETHERNET_HEADER + offsetof(struct ipv4_header, source),
@@ -64,14 +70,48 @@ static __always_inline bool load_source(struct __sk_buff *skb, struct address *s
 				   sizeof(source->word[3]));
 }
 
+/* As it would leave by the uplink. MAY_PASS: the source is one of `from`, and the rest is in order. */
+static __always_inline __u32 judge_frame(struct __sk_buff *skb, const struct sk_buff *packet,
+					 const struct endpoint *from)
+{
+	struct endpoint *there;
+	struct route route;
+	__u8 macs[12], own[6];
+	struct arp arp;
+
+	if (bpf_skb_load_bytes(skb, 0, macs, sizeof(macs)) ||
+	    bpf_probe_read_kernel(own, sizeof(own), packet->dev->dev_addr))
+		return MALFORMED;
+	/* a switch would send the other's frames here; in L3 modes the slave's own header is replaced */
+	if (!same_mac(macs + 6, own))
+		return SPOOFED_NEIGHBOUR;
+	if (skb->protocol == bpf_htons(ETH_P_ARP)) {
+		if (bpf_skb_load_bytes(skb, ETHERNET_HEADER, &arp, sizeof(arp)))
+			return MALFORMED;
+		return same_mac(arp.sender_mac, own) ? MAY_PASS : SPOOFED_NEIGHBOUR;
+	}
+	if (!load_route(skb, &route) || !reads_alike(skb))
+		return MALFORMED;
+	if (routes_itself(skb, &route))
+		return SOURCE_ROUTE;
+	if (is_martian(&route))
+		return MARTIAN;
+	if (is_neighbour_discovery(skb, &route))
+		return speaks_for_itself(skb, &route, own) ? MAY_PASS : SPOOFED_NEIGHBOUR;
+	there = bpf_map_lookup_elem(&endpoints, &route.destination);
+	if (there)
+		return there->ifindex && !may_talk(&from->tenant, &there->tenant) ? FOREIGN_TENANT : MAY_PASS;
+	return is_link_scope(&route) ? LINK_SCOPE : MAY_PASS;
+}
+
 /* tcx/egress of the container's eth0 */
 SEC("tc")
 int slave_guard(struct __sk_buff *skb)
 {
 	struct sk_buff *packet = bpf_cast_to_kern_ctx(skb);
-	struct endpoint *from, *there;
+	struct endpoint *from;
 	struct address source;
-	struct route route;
+	__u32 reason;
 
 	if (skb->vlan_present)
 		return drop(skb->ifindex, VLAN_TAG);
@@ -80,20 +120,8 @@ int slave_guard(struct __sk_buff *skb)
 	from = bpf_map_lookup_elem(&endpoints, &source);
 	if (!from || !from->slave || from->slave != packet->dev->dev_id)
 		return drop(skb->ifindex, SPOOFED_SOURCE);
-	if (skb->protocol == bpf_htons(ETH_P_ARP))
-		return VERDICT_NEXT;
-	if (!load_route(skb, &route) || !reads_alike(skb))
-		return drop(skb->ifindex, MALFORMED);
-	if (routes_itself(skb, &route))
-		return drop(skb->ifindex, SOURCE_ROUTE);
-	if (is_martian(&route))
-		return drop(skb->ifindex, MARTIAN);
-	there = bpf_map_lookup_elem(&endpoints, &route.destination);
-	if (there && there->ifindex && !may_talk(&from->tenant, &there->tenant))
-		return drop(skb->ifindex, FOREIGN_TENANT);
-	if (!there && is_link_scope(&route) && !is_neighbour_discovery(skb, &route))
-		return drop(skb->ifindex, LINK_SCOPE);
-	return VERDICT_NEXT;
+	reason = judge_frame(skb, packet, from);
+	return reason == MAY_PASS ? VERDICT_NEXT : drop(skb->ifindex, reason);
 }
 
 /* tcx/ingress of the container's eth0 */
@@ -112,7 +140,7 @@ int uplink_guard(struct __sk_buff *skb)
 	struct endpoint *from;
 	struct address source;
 	struct netns *netns;
-	__u32 inode;
+	__u32 inode, reason;
 
 	if (!socket)
 		return VERDICT_NEXT;
@@ -125,9 +153,11 @@ int uplink_guard(struct __sk_buff *skb)
 	if (!netns || skb->vlan_present || !load_source(skb, &source))
 		return drop(skb->ifindex, SPOOFED_SOURCE);
 	from = bpf_map_lookup_elem(&endpoints, &source);
-	return from && from->netns == inode && from->ifindex == skb->ifindex
-		   ? VERDICT_NEXT
-		   : drop(skb->ifindex, SPOOFED_SOURCE);
+	if (!from || from->netns != inode || from->ifindex != skb->ifindex)
+		return drop(skb->ifindex, SPOOFED_SOURCE);
+	/* once more, for what came round the slave's hook, or was changed behind it */
+	reason = judge_frame(skb, packet, from);
+	return reason == MAY_PASS ? VERDICT_NEXT : drop(skb->ifindex, reason);
 }
 
 /*

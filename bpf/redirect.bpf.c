@@ -91,13 +91,18 @@ static __always_inline bool admit(struct __sk_buff *skb, const struct container 
 		return false;
 	}
 	reason = judge(skb, container, route, there);
+	/* Of neighbour discovery nothing goes on but the answer to its question: what is redirected keeps its
+	 * hop limit, by which neighbours know each other. */
+	if ((reason == LINK_SCOPE || (reason == MAY_PASS && !(container->flags & CONTAINER_TRUSTED))) &&
+	    is_neighbour_discovery(skb, route)) {
+		*verdict = answer_solicitation(skb, container);
+		return false;
+	}
 	if (reason == MAY_PASS) {
 		*verdict = VERDICT_PASS;
 		return !*there || (*there)->ifindex;
 	}
-	*verdict = reason == LINK_SCOPE && is_neighbour_discovery(skb, route)
-		       ? answer_solicitation(skb, container)
-		       : drop(skb->ifindex, reason);
+	*verdict = drop(skb->ifindex, reason);
 	return false;
 }
 

@@ -25,6 +25,7 @@ struct net_device {
 	/* of ipvlan's slaves: theirs alone among those of one master */
 	unsigned short dev_id;
 	possible_net_t nd_net;
+	const unsigned char *dev_addr;
 };
 
 struct sock_common {

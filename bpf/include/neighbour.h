@@ -26,6 +26,11 @@ struct arp {
 #define ARP_REQUEST 1
 #define ARP_REPLY 2
 
+static __always_inline bool same_mac(const __u8 *a, const __u8 *b)
+{
+	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3] && a[4] == b[4] && a[5] == b[5];
+}
+
 static __always_inline int turn_back(struct __sk_buff *skb, const __u8 *from, const __u8 *to)
 {
 	__u8 macs[12];
@@ -78,6 +83,7 @@ struct neighbour_message {
 #define NEIGHBOUR_ADVERTISEMENT 136
 #define REDIRECT_MESSAGE 137
 #define ROUTER_SOLICITATION 133
+#define OPTION_SOURCE_MAC 1
 #define OPTION_TARGET_MAC 2
 /* from a router, asked for, replacing what was known */
 #define ADVERTISEMENT_FLAGS 0xe0000000
@@ -92,9 +98,8 @@ static __always_inline bool is_neighbour_discovery(struct __sk_buff *skb, const 
 {
 	__u8 type;
 
-	return route->family == AF_INET6 && route->next == IPPROTO_ICMPV6 &&
-	       !bpf_skb_load_bytes_relative(skb, sizeof(struct ipv6_header), &type, sizeof(type),
-					    BPF_HDR_START_NET) &&
+	return route->family == AF_INET6 && route->upper == IPPROTO_ICMPV6 &&
+	       !bpf_skb_load_bytes_relative(skb, route->upper_at, &type, sizeof(type), BPF_HDR_START_NET) &&
 	       type >= ROUTER_SOLICITATION && type <= REDIRECT_MESSAGE;
 }
 
@@ -142,6 +147,38 @@ static __always_inline int answer_solicitation(struct __sk_buff *skb, const stru
 	    bpf_skb_store_bytes(skb, offset + sizeof(header), message, sizeof(*message), 0))
 		return drop(skb->ifindex, MALFORMED);
 	return turn_back(skb, container->mac, asker);
+}
+
+/*
+ * Of a device whose neighbours are those of the uplink: it asks, and answers for itself, with its own MAC.
+ * The source was found to be its own.
+ */
+static __always_inline bool speaks_for_itself(struct __sk_buff *skb, const struct route *route,
+					      const __u8 *mac)
+{
+	struct neighbour_message message;
+	struct ipv6_header header;
+	bool asks;
+
+	if (bpf_skb_load_bytes(skb, ETHERNET_HEADER, &header, sizeof(header)) ||
+	    header.next != IPPROTO_ICMPV6 || header.hop_limit != 255)
+		return false;
+	if (header.payload == bpf_htons(offsetof(struct neighbour_message, option))) {
+		if (bpf_skb_load_bytes(skb, ETHERNET_HEADER + sizeof(header), &message,
+				       offsetof(struct neighbour_message, option)))
+			return false;
+		asks = message.type == NEIGHBOUR_SOLICITATION;
+	} else {
+		if (header.payload != bpf_htons(sizeof(message)) ||
+		    bpf_skb_load_bytes(skb, ETHERNET_HEADER + sizeof(header), &message, sizeof(message)))
+			return false;
+		asks = message.type == NEIGHBOUR_SOLICITATION;
+		if (message.option != (asks ? OPTION_SOURCE_MAC : OPTION_TARGET_MAC) ||
+		    !same_mac(message.mac, mac))
+			return false;
+	}
+	return asks ||
+	       (message.type == NEIGHBOUR_ADVERTISEMENT && same_address(&message.target, &route->source));
 }
 
 #endif

@@ -56,6 +56,9 @@ struct route {
 	__u8 next;
 	/* IPv4 with options */
 	bool options;
+	/* what is behind IPv6's extension headers, as far as they were looked at, and where it is */
+	__u8 upper;
+	__u32 upper_at;
 	struct address source, destination;
 };
 
@@ -88,6 +91,8 @@ static __always_inline bool load_route(struct __sk_buff *skb, struct route *rout
 		route->family = AF_INET6;
 		route->next = header.next;
 		route->options = false;
+		route->upper = header.next;
+		route->upper_at = sizeof(header);
 		route->source = header.source;
 		route->destination = header.destination;
 		return (bpf_ntohl(header.first) >> 28) == 6;
@@ -100,6 +105,8 @@ static __always_inline bool load_route(struct __sk_buff *skb, struct route *rout
 		route->family = AF_INET;
 		route->next = header.protocol;
 		route->options = header.first > 0x45;
+		route->upper = header.protocol;
+		route->upper_at = 0;
 		map_ipv4(&route->source, header.source);
 		map_ipv4(&route->destination, header.destination);
 		return header.first >> 4 == 4 && header.first >= 0x45;

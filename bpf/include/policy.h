@@ -189,8 +189,9 @@ static __always_inline bool has_uplink(const __u32 *uplinks, __u32 ifindex)
 /* as many extension headers are looked into; who sends more has something to hide */
 #define MAX_EXTENSIONS 4
 
-/* A routing header names further stations: the judge of the first would know nothing of the second. */
-static __always_inline bool routes_itself(struct __sk_buff *skb, const struct route *route)
+/* A routing header names further stations: the judge of the first would know nothing of the second. Where
+ * there is none, the route knows afterwards what the extension headers lead to. */
+static __always_inline bool routes_itself(struct __sk_buff *skb, struct route *route)
 {
 	__u32 offset = sizeof(struct ipv6_header);
 	__u8 next = route->next;
@@ -203,6 +204,8 @@ static __always_inline bool routes_itself(struct __sk_buff *skb, const struct ro
 
 		if (next == IPPROTO_ROUTING)
 			return true;
+		route->upper = next;
+		route->upper_at = offset;
 		if (next != IPPROTO_HOPOPTS && next != IPPROTO_DSTOPTS && next != IPPROTO_FRAGMENT)
 			return false;
 		if (bpf_skb_load_bytes_relative(skb, offset, header, sizeof(header), BPF_HDR_START_NET))
@@ -213,6 +216,8 @@ static __always_inline bool routes_itself(struct __sk_buff *skb, const struct ro
 		offset += next == IPPROTO_FRAGMENT ? 8 : (header[1] + 1) * 8;
 		next = header[0];
 	}
+	route->upper = next;
+	route->upper_at = offset;
 	return next == IPPROTO_ROUTING || next == IPPROTO_HOPOPTS || next == IPPROTO_DSTOPTS;
 }
 
