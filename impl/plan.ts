@@ -7,6 +7,7 @@ import { createSlave, type IpvlanDevice, isIpvlan, moveSlave, slaveCommands } fr
 import { containerCgroup, makeCgroup, removeCgroup } from './devices/none.ts';
 import { devicePair, hostCommands, innerCommands } from './devices/wiring.ts';
 import { DatapathError } from './errors.ts';
+import { hasPeerEgress } from './forward/abilities.ts';
 import { attach, attachments, detachOne, isGone, removeUnusedQdiscs } from './forward/attach.ts';
 import { ensureLoaded, hasTcxLinks, isLoaded, type ProgramName, unload, withProgram } from './forward/datapath.ts';
 import { ignoreDeadLinks, linkdownSwitches, restoreLinkdown, unusedSwitches } from './forward/linkdown.ts';
@@ -80,6 +81,10 @@ export async function planRemove(spec: ContainerSpec, others: readonly Container
 
 function refuse(spec: ContainerSpec, others: readonly ContainerSpec[]): void {
 	for (const { device } of spec.uplinks) deviceIndex(device);
+	if (spec.forward === 'redirect-egress' && !hasPeerEgress())
+		throw new DatapathError('this kernel lacks redirect-peer-egress: bpf_redirect_peer with BPF_F_EGRESS (7.3)', {
+			hint: '--forward redirect',
+		});
 	const taken = [spec.ipv6, spec.ipv4].find(
 		(address) => address !== null && others.some((other) => other.ipv6 === address || other.ipv4 === address),
 	);

@@ -20,6 +20,24 @@ const libc = koffi.load('libc.so.6');
 
 koffi.proto('int libbpf_print(int level, const char *format, void *arguments)');
 
+const testRun = koffi.struct('bpf_test_run_opts', {
+	sz: 'size_t',
+	data_in: 'const void *',
+	data_out: 'void *',
+	data_size_in: 'uint32_t',
+	data_size_out: 'uint32_t',
+	ctx_in: 'const void *',
+	ctx_out: 'void *',
+	ctx_size_in: 'uint32_t',
+	ctx_size_out: 'uint32_t',
+	retval: 'uint32_t',
+	repeat: 'int',
+	duration: 'uint32_t',
+	flags: 'uint32_t',
+	cpu: 'uint32_t',
+	batch_size: 'uint32_t',
+});
+
 const libbpf_set_print = lib.func('void *libbpf_set_print(libbpf_print *print)');
 const vsnprintf = libc.func('int vsnprintf(_Out_ uint8_t *to, size_t size, const char *format, void *arguments)');
 
@@ -53,6 +71,8 @@ export const native = {
 	bpf_prog_query: lib.func(
 		'int bpf_prog_query(int target, int type, uint32_t flags, _Out_ uint32_t *attachFlags, void *ids, _Inout_ uint32_t *count)',
 	),
+	sizeofTestRun: koffi.sizeof(testRun),
+	bpf_prog_test_run_opts: lib.func('int bpf_prog_test_run_opts(int program, _Inout_ bpf_test_run_opts *options)'),
 	bpf_raw_tracepoint_open: lib.func('int bpf_raw_tracepoint_open(const char *name, int program)'),
 	bpf_tc_hook_create: lib.func('int bpf_tc_hook_create(void *hook)'),
 	bpf_tc_attach: lib.func('int bpf_tc_attach(const void *hook, void *opts)'),
