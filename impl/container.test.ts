@@ -62,3 +62,30 @@ for (const [what, change, message] of WRONG) {
 		);
 	});
 }
+
+test('addresses are remembered as the kernel prints them', () => {
+	const { ipv6, uplinks } = containerSpec({
+		name: 'web',
+		device: 'veth',
+		forward: 'stack',
+		ipv6: '2001:DB8:0:2:0:0:0:0010',
+		uplinks: [{ device: 'eth0', ipv6NextHop: '2001:0db8:0:1::2', ipv4NextHop: '192.0.2.2' }],
+	});
+	expect({ ipv6, uplinks }).toEqual({
+		ipv6: '2001:db8:0:2::10',
+		uplinks: [{ device: 'eth0', ipv6NextHop: '2001:db8:0:1::2', ipv4NextHop: '192.0.2.2' }],
+	});
+});
+
+test('a next hop is an address of its family, without a zone', () => {
+	const add = (ipv6NextHop: string) =>
+		containerSpec({
+			name: 'web',
+			device: 'veth',
+			forward: 'stack',
+			ipv4: '198.51.100.10',
+			uplinks: [{ device: 'eth0', ipv6NextHop }],
+		});
+	expect(() => add('fe80::2%eth0')).toThrow('fe80::2%eth0 is no IPv6 address of a next hop');
+	expect(() => add('192.0.2.2')).toThrow('192.0.2.2 is no IPv6 address of a next hop');
+});

@@ -1,5 +1,5 @@
 /** A container as its operator describes it: what `net add` is told, what the host remembers, and what is refused at once. */
-import { isIPv4, isIPv6 } from 'node:net';
+import { isIPv4, isIPv6, SocketAddress } from 'node:net';
 import { DatapathError } from './errors.ts';
 
 export const DEVICES = ['none', 'veth', 'netkit-l2', 'netkit-l3', 'ipvlan-l2', 'ipvlan-l3', 'ipvlan-l3s'] as const;
@@ -77,9 +77,9 @@ export function containerSpec(request: ContainerRequest): ContainerSpec {
 			refuse(`"${word}" cannot be the name of a ${what}`, '1 to 15 letters, digits, - and _, e.g. web');
 	if (!FORWARDS_OF[device].includes(forward))
 		refuse(`${device} has no forward ${forward}`, `use ${FORWARDS_OF[device].join(', ')}`);
-	if (ipv6 !== null && !isIPv6(ipv6))
+	if (ipv6 !== null && !isAddress(6, ipv6))
 		refuse(`${ipv6} is no IPv6 address`, 'without a prefix length, e.g. 2001:db8::10');
-	if (ipv4 !== null && !isIPv4(ipv4))
+	if (ipv4 !== null && !isAddress(4, ipv4))
 		refuse(`${ipv4} is no IPv4 address`, 'without a prefix length, e.g. 198.51.100.10');
 	if (device === 'none') return spec;
 	if (ipv6 === null && ipv4 === null) refuse(`${name} has no address`, 'give it an IPv6 or an IPv4 address, or both');
@@ -88,7 +88,29 @@ export function containerSpec(request: ContainerRequest): ContainerSpec {
 	if (uplinks.length > MAX_UPLINKS) refuse(`${uplinks.length} uplinks are too many`, `name ${MAX_UPLINKS} at most`);
 	if (uplinks.length > 1 && forward !== 'fib' && forward !== 'stack')
 		refuse(`forward ${forward} leaves by one uplink`, 'name one, or use fib, which takes the next when one is down');
-	return spec;
+	for (const { ipv6NextHop, ipv4NextHop } of uplinks) {
+		if (ipv6NextHop !== undefined && !isAddress(6, ipv6NextHop))
+			refuse(`${ipv6NextHop} is no IPv6 address of a next hop`, 'e.g. 2001:db8:0:1::2');
+		if (ipv4NextHop !== undefined && !isAddress(4, ipv4NextHop))
+			refuse(`${ipv4NextHop} is no IPv4 address of a next hop`, 'e.g. 192.0.2.2');
+	}
+	return {
+		...spec,
+		ipv6: ipv6 && canonical(ipv6),
+		uplinks: uplinks.map((uplink) =>
+			uplink.ipv6NextHop === undefined ? uplink : { ...uplink, ipv6NextHop: canonical(uplink.ipv6NextHop) },
+		),
+	};
+}
+
+/** Without a zone: a link-local address is told with its device, and that is the uplink. */
+function isAddress(family: 4 | 6, text: string): boolean {
+	return family === 4 ? isIPv4(text) : isIPv6(text) && !text.includes('%');
+}
+
+/** As the kernel prints it: what is asked for is compared with what is there. */
+function canonical(ipv6: string): string {
+	return new SocketAddress({ address: ipv6, family: 'ipv6' }).address;
 }
 
 function oneOf(what: string, words: readonly string[], word: string): void {

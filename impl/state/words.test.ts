@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest';
+import { parseUplink } from '../commands.ts';
+import { containerSpec } from '../container.ts';
+import { addCommand, remake } from './words.ts';
+
+const WEB = {
+	name: 'web',
+	device: 'netkit-l3',
+	forward: 'redirect',
+	uplinks: [{ device: 'eth0', ipv6NextHop: '2001:db8:0:1::2', ipv4NextHop: '192.0.2.2' }],
+	ipv6: '2001:db8:0:2::10',
+} as const;
+
+test('a container is typed again as it was asked for, and nothing that goes without saying', () => {
+	expect(addCommand(containerSpec({ ...WEB, uplinks: [...WEB.uplinks] }))).toBe(
+		'pathproof net add web --device netkit-l3 --forward redirect --uplink eth0,2001:db8:0:1::2,192.0.2.2 --ipv6 2001:db8:0:2::10',
+	);
+	const special = containerSpec({
+		name: 'api',
+		device: 'veth',
+		forward: 'fib',
+		uplinks: [{ device: 'eth0' }, { device: 'eth1', ipv4NextHop: '203.0.113.2' }],
+		ipv4: '198.51.100.11',
+		tenant: 'shop',
+		allow: ['bank', 'post'],
+		guard: false,
+		netns: 'there-already',
+	});
+	expect(remake(special)).toBe(
+		'pathproof net rm api && pathproof net add api --device veth --forward fib --uplink eth0 --uplink eth1,203.0.113.2 --ipv4 198.51.100.11 --tenant shop --allow bank --allow post --no-guard --netns there-already',
+	);
+});
+
+test('an uplink is a device and its next hops, in either order', () => {
+	expect(parseUplink('eth0')).toEqual({ device: 'eth0' });
+	expect(parseUplink('eth0.7,192.0.2.2,2001:db8::1')).toEqual({
+		device: 'eth0.7',
+		ipv6NextHop: '2001:db8::1',
+		ipv4NextHop: '192.0.2.2',
+	});
+	for (const [wrong, said] of [
+		['', '"" is no uplink'],
+		['eth0,gateway', 'gateway is no address of a next hop'],
+		['eth0,192.0.2.1,192.0.2.2', '"eth0,192.0.2.1,192.0.2.2" is no uplink'],
+	] as const)
+		expect(() => parseUplink(wrong)).toThrow(said);
+});
