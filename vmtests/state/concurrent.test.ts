@@ -1,0 +1,71 @@
+import { expect, test } from 'pathproof';
+import { FULL } from '../support/config.ts';
+import { addWords, PEER, request, scene, UPLINK } from './scene.ts';
+
+const AT_ONCE = 8;
+const NUMBERS = Array.from({ length: AT_ONCE }, (_, index) => index + 20);
+
+test('eight processes at once add what each was asked to, and take it away', async ({ lab, requires }) => {
+	await requires('veth');
+	const { net, state, vm } = await scene(lab);
+	await vm.exec(['ip', 'route', 'get', PEER.ipv6]);
+	const before = await state.hostState();
+	const words = (number: number) =>
+		addWords({
+			name: `c${number}`,
+			device: 'veth',
+			forward: 'redirect',
+			ipv6: `2001:db8:0:2::${number}`,
+			ipv4: `198.51.100.${number}`,
+			uplinks: [UPLINK],
+		});
+	/** Each one's exit status, and what it said. */
+	const allAtOnce = async (calls: string[][]) => {
+		const script = calls.map(
+			(call, index) => `(pathproof ${call.join(' ')} >/tmp/said-${index} 2>&1; echo $? >>/tmp/said-${index}) &`,
+		);
+		const { stdout } = await vm.exec(
+			['sh', '-c', `${script.join('\n')}\nwait; cat ${calls.map((_, index) => `/tmp/said-${index}`).join(' ')}`],
+			{ timeout: 170_000 },
+		);
+		return stdout;
+	};
+	expect(await allAtOnce(NUMBERS.map(words))).toBe(NUMBERS.map((number) => `c${number} is there\n0\n`).join(''));
+	expect((await net.checkHost()).map(({ what }) => what)).toEqual([]);
+	for (const number of NUMBERS) await vm.exec(['ping', '-c1', '-W5', PEER.ipv6], { netns: `c${number}` });
+	// the same one twice, while others go
+	const mixed = [...NUMBERS.slice(1).map((number) => ['net', 'rm', `c${number}`]), words(20)];
+	expect(await allAtOnce(mixed)).toBe(
+		`${NUMBERS.slice(1)
+			.map((number) => `c${number} is gone\n0\n`)
+			.join('')}c20 is there already\n0\n`,
+	);
+	await net.removeContainer('c20');
+	expect(await state.differences(before)).toEqual({});
+});
+
+test('in one process calls wait for each other', async ({ lab, requires }) => {
+	await requires('veth');
+	const { net } = await scene(lab);
+	const cell = { device: 'veth', forward: 'redirect' } as const;
+	await Promise.all([
+		net.addContainer(request('web', cell)),
+		net.addContainer(request('api', cell)),
+		net.addContainer(request('web', cell)),
+	]);
+	expect((await net.listContainers()).map(({ state, spec }) => [spec.name, state])).toEqual([
+		['api', 'ready'],
+		['web', 'ready'],
+	]);
+	expect(await net.checkHost()).toEqual([]);
+});
+
+test('who waits for half a minute is told for whom', { tags: [FULL] }, async ({ lab }) => {
+	const { vm, pathproof } = await scene(lab);
+	await using holder = await vm.spawn(['flock', '--no-fork', '/sys/fs/bpf', 'sleep', '1000']);
+	// of the process, not of the session that the agent gave it
+	const { code, stderr } = await pathproof(['net', 'gc']);
+	expect(code).toBe(1);
+	expect(stderr).toContain(`another pathproof (pid ${holder.pid}) has been changing this host for 30 s`);
+	expect(stderr).toContain(`try: ps -fp ${holder.pid}`);
+});

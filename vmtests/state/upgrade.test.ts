@@ -1,0 +1,118 @@
+import { describe, expect, test } from 'pathproof';
+import { newerPrograms } from './newer.ts';
+import { addWords, request, type Scene, scene } from './scene.ts';
+
+const SECONDS = 8;
+const CELLS = [
+	{ device: 'veth', forward: 'redirect', needs: 'veth' },
+	{ device: 'netkit-l3', forward: 'redirect', needs: 'netkit' },
+] as const;
+
+/** Program ids by name, of what is attached to a container and its uplink. */
+async function attachedIds({ net }: Scene, name: string): Promise<Record<string, number | null>> {
+	const { attachments } = await net.showContainer(name);
+	return Object.fromEntries(attachments.map(({ program, id }) => [program, id]));
+}
+
+describe.for(CELLS)('an upgrade of $device', (cell) => {
+	test('loses no packet of a datagram stream, nor of a TCP connection', async ({ lab, requires }) => {
+		await requires(cell.needs);
+		const on = await scene(lab);
+		await on.net.addContainer(request('web', cell));
+		const before = await attachedIds(on, 'web');
+		const { upgrades, end } = await underTraffic(on, ['--udp', '--bitrate', '4M', '--length', '1000']);
+		expect({ lost: end.sum.lost_packets, upgrades: upgrades >= 2 }).toEqual({ lost: 0, upgrades: true });
+		expect(end.sum.packets).toBeGreaterThan(1000);
+
+		const spurious = await duplicates(on);
+		const tcp = await underTraffic(on, ['--bitrate', '40M']);
+		// What the receiver had already was not lost, only late: this machine may have stood still meanwhile.
+		const lost = Math.max(0, tcp.end.sum_sent.retransmits - ((await duplicates(on)) - spurious));
+		expect({ lost, upgrades: tcp.upgrades >= 2 }).toEqual({ lost: 0, upgrades: true });
+
+		const after = await attachedIds(on, 'web');
+		expect(Object.keys(after)).toEqual(Object.keys(before));
+		expect(await on.net.checkHost()).toEqual([]);
+	});
+
+	test('replaces every program, and does nothing the second time', async ({ lab, requires }) => {
+		await requires(cell.needs);
+		const on = await scene(lab);
+		const { net, pathproof, reaches, vm } = on;
+		for (const name of ['web', 'api'] as const) await net.addContainer(request(name, cell));
+		const before = await attachedIds(on, 'web');
+		expect(await on.done(['net', 'upgrade'])).toBe('the programs of this host are those of this pathproof already\n');
+		const env = await newerPrograms(vm);
+		const dry = JSON.parse((await pathproof(['net', 'upgrade', '--dry-run', '--json'], { env })).stdout);
+		expect(await attachedIds(on, 'web')).toEqual(before);
+		const real = JSON.parse((await pathproof(['net', 'upgrade', '--json'], { env })).stdout);
+		expect(real).toEqual({ ...dry, dryRun: false, changed: true });
+		expect(real.steps.map((step: string) => step.replace(/ \(.*/, '')).sort()).toEqual([
+			'pin another egress_fib',
+			'pin another egress_guard',
+			'pin another egress_neigh',
+			'pin another ingress_peer',
+			'replace egress_neigh on api',
+			'replace egress_neigh on web',
+			'replace ingress_peer on eth0',
+		]);
+		const after = await attachedIds(on, 'web');
+		for (const [program, id] of Object.entries(after)) expect(before[program]).not.toBe(id);
+		expect((await attachedIds(on, 'api')).egress_neigh).toBe(after.egress_neigh);
+		expect((await pathproof(['net', 'upgrade'], { env })).stdout).toMatch(/already$/m);
+		expect(await net.checkHost()).toEqual([]);
+		await reaches('web');
+	});
+});
+
+test('who comes later, in another process, attaches the programs that are there', async ({ lab, requires }) => {
+	await requires('veth');
+	const on = await scene(lab);
+	const cell = { device: 'veth', forward: 'redirect' } as const;
+	await on.done(addWords(request('web', cell)));
+	const first = await attachedIds(on, 'web');
+	const loaded = (await on.vm.exec(['bpftool', '-j', 'prog', 'show'])).stdout;
+	await on.done(addWords(request('api', cell)));
+	expect(await attachedIds(on, 'api')).toEqual(first);
+	const ids = (text: string) => (JSON.parse(text) as { id: number }[]).map(({ id }) => id);
+	expect(ids((await on.vm.exec(['bpftool', '-j', 'prog', 'show'])).stdout)).toEqual(ids(loaded));
+});
+
+interface Iperf3 {
+	sum: { lost_packets: number; packets: number };
+	sum_sent: { retransmits: number };
+}
+
+/** From the container to the peer for some seconds, while the programs are replaced, forth and back. */
+async function underTraffic({ lab, vm }: Scene, words: string[]): Promise<{ upgrades: number; end: Iperf3 }> {
+	const { PATHPROOF_BPF } = await newerPrograms(vm);
+	const { upgradeTo } = lab.vm.use<typeof import('../support/guest/upgrade.ts')>('vmtests/support/guest/upgrade.ts');
+	await using _server = await vm.spawn(['iperf3', '--server', '--one-off', '--forceflush'], { netns: 'peer' });
+	await lab.peer.listening('t', 5201);
+	await using client = await vm.spawn(
+		['iperf3', '-6', '--client', lab.peer.ipv6, '--time', String(SECONDS), '--json', ...words],
+		{ netns: 'web' },
+	);
+	const done = client.ended;
+	let upgrades = 0;
+	for (let over = false; !over; over = await Promise.race([done.then(() => true), pause(200)])) {
+		expect((await upgradeTo(upgrades % 2 ? null : PATHPROOF_BPF)).length).toBeGreaterThan(4);
+		upgrades++;
+	}
+	return { upgrades, end: (JSON.parse((await done).stdout) as { end: Iperf3 }).end };
+}
+
+/** Segments that the container's peer says it had twice. */
+async function duplicates({ vm }: Scene): Promise<number> {
+	const { stdout } = await vm.exec(['cat', '/proc/net/netstat'], { netns: 'web' });
+	const [names, values] = stdout
+		.split('\n')
+		.filter((line) => line.startsWith('TcpExt:'))
+		.map((line) => line.split(' '));
+	const count = (name: string) => Number(values![names!.indexOf(name)] ?? Number.NaN);
+	return Number.isNaN(count('TCPDSACKRecvSegs')) ? count('TCPDSACKRecv') : count('TCPDSACKRecvSegs');
+}
+
+function pause(ms: number): Promise<false> {
+	return new Promise((resolve) => setTimeout(() => resolve(false), ms));
+}
