@@ -50,8 +50,9 @@ export async function addContainer(
 	recordBytes({ state: 'adding', spec });
 	await ensureObjects();
 	return locked(async () => {
-		const record = readRecord(name);
-		const others = specsBeside(name);
+		const records = readRecords();
+		const record = records.find((one) => one.spec.name === name);
+		const others = records.flatMap((one) => (one === record ? [] : [one.spec]));
 		if (record?.state === 'ready') {
 			if (!sameSpec(record.spec, spec)) {
 				throw new DatapathError(`there is a container ${name} already, and it is another one`, {
@@ -66,7 +67,7 @@ export async function addContainer(
 				? []
 				: [{ what: 'load the programs, and pin them', run: () => ensureLoaded() }]),
 			{ what: `record that ${name} is being added`, run: () => writeRecord({ state: 'adding', spec }) },
-			...(await planAdd(spec, others, { undone: record !== null })),
+			...(await planAdd(spec, others, { undone: record !== undefined })),
 			{ what: `record that ${name} is there`, run: () => writeRecord({ state: 'ready', spec }) },
 		];
 		if (how.dryRun) return tell([...undoing, ...steps], how);
