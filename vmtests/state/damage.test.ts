@@ -70,7 +70,7 @@ async function isFoundAndMended({ net, vm }: Scene, web: ContainerRequest, damag
 }
 
 describe('net check finds what was damaged, and says what to type', () => {
-	test('of a veth, redirected', async ({ lab, requires }) => {
+	test('of a veth, redirected', { timeout: 900_000 }, async ({ lab, requires }) => {
 		await requires('veth');
 		await isFoundAndMended(await scene(lab), request('web', { device: 'veth', forward: 'redirect' }), [
 			...COMMON,
@@ -81,7 +81,7 @@ describe('net check finds what was damaged, and says what to type', () => {
 		]);
 	});
 
-	test('of a netkit that asks the host for its routes', async ({ lab, requires }) => {
+	test('of a netkit that asks the host for its routes', { timeout: 900_000 }, async ({ lab, requires }) => {
 		await requires('netkit');
 		await isFoundAndMended(await scene(lab), request('web', { device: 'netkit-l3', forward: 'fib' }), [
 			...COMMON.slice(0, 1),
@@ -91,7 +91,7 @@ describe('net check finds what was damaged, and says what to type', () => {
 		]);
 	});
 
-	test('of a veth behind the stack', async ({ lab, requires }) => {
+	test('of a veth behind the stack', { timeout: 900_000 }, async ({ lab, requires }) => {
 		await requires('veth');
 		await isFoundAndMended(
 			await scene(lab),

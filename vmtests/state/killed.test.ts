@@ -114,16 +114,63 @@ async function killUpgrades(on: Scene, cell: Cut['cell'], step: number): Promise
 /** An hour, on a busy machine. */
 const LONG = 3_600_000;
 
-describe('killed in the middle, whatever is typed next makes it whole or undoes it', () => {
-	test('a container on netkit, at some of all points', async ({ lab, requires }) => {
-		await requires('netkit');
-		expect(await killAll(await scene(lab), { device: 'netkit-l3', forward: 'redirect' }, 13)).toBeGreaterThan(12);
-	}, 600_000);
+/** What strace shows of the same calls: `1234  bpf(BPF_MAP_CREATE, …`. */
+const CHANGES =
+	/^\d+ +(?:(bpf)\(BPF_(?:MAP_CREATE|MAP_UPDATE_ELEM|MAP_DELETE_ELEM|PROG_LOAD|OBJ_PIN|PROG_ATTACH|PROG_DETACH|BTF_LOAD|MAP_FREEZE|LINK_CREATE|LINK_UPDATE|LINK_DETACH),|(sendmsg|sendto|mount|umount2|mkdir|mkdirat|rmdir|rename|renameat|renameat2|unlink|unlinkat|setns|unshare)\(|(openat)\(.*(?:O_RDONLY\|O_CREAT\|O_EXCL|O_WRONLY\|O_CREAT\|O_TRUNC\|O_CLOEXEC),)/gm;
 
-	test('an upgrade, at some of all points', async ({ lab, requires }) => {
-		await requires('veth');
-		expect(await killUpgrades(await scene(lab), { device: 'veth', forward: 'redirect' }, 11)).toBeGreaterThan(2);
-	}, 600_000);
+/** How many there were of each. */
+function tally(calls: string[]): Record<string, number> {
+	return Object.fromEntries(
+		[...new Set(calls)].sort().map((call) => [call, calls.filter((one) => one === call).length]),
+	);
+}
+
+test('strace counts as many system calls that change the kernel', { tags: [FULL] }, async ({
+	lab,
+	requires,
+	annotate,
+}) => {
+	await requires('veth');
+	const on = await scene(lab);
+	const words = ['pathproof', ...addWords(request('web', { device: 'veth', forward: 'redirect' }))];
+	const { calls } = await (await loadKiller(on)).runEndedAt(words, 0, COUNTED);
+	await on.net.removeContainer('web');
+	await on.vm.exec(
+		[
+			'strace',
+			'-f',
+			'--seccomp-bpf',
+			'-qq',
+			'-e',
+			'trace=bpf,sendmsg,sendto,mount,umount2,mkdir,mkdirat,rmdir,rename,renameat,renameat2,unlink,unlinkat,setns,unshare,openat',
+			'-o',
+			'/tmp/strace',
+			...words,
+		],
+		{ env: COUNTED, timeout: 170_000 },
+	);
+	const seen = [...`${await on.vm.readFile('/tmp/strace')}`.matchAll(CHANGES)].map(
+		(match) => match.slice(1).find(Boolean)!,
+	);
+	expect(tally(seen)).toEqual(tally(calls.map((call) => call.replace(/^.*: (\w+).*$/, '$1'))));
+	await annotate(`${seen.length} system calls of one add change the kernel's state`);
+	expect(seen.length).toBeGreaterThanOrEqual(30);
+});
+
+describe('killed in the middle, whatever is typed next makes it whole or undoes it', () => {
+	test('a container on netkit, at some of all points', { timeout: LONG }, async ({ lab, requires, annotate }) => {
+		await requires('netkit', 'redirect-peer-egress');
+		const points = await killAll(await scene(lab), { device: 'netkit-l3', forward: 'redirect-egress' }, 29);
+		await annotate(`killed at ${points} points`);
+		expect(points).toBeGreaterThan(6);
+	});
+
+	test('an upgrade, at some of all points', { timeout: LONG }, async ({ lab, requires, annotate }) => {
+		await requires('netkit', 'redirect-peer-egress');
+		const points = await killUpgrades(await scene(lab), { device: 'netkit-l3', forward: 'redirect-egress' }, 17);
+		await annotate(`killed at ${points} points`);
+		expect(points).toBeGreaterThan(1);
+	});
 
 	test('a container on a veth, at every point', { tags: [FULL], timeout: LONG }, async ({
 		lab,

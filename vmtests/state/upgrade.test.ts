@@ -15,7 +15,10 @@ async function attachedIds({ net }: Scene, name: string): Promise<Record<string,
 }
 
 describe.for(CELLS)('an upgrade of $device', (cell) => {
-	test('loses no packet of a datagram stream, nor of a TCP connection', async ({ lab, requires }) => {
+	test('loses no packet of a datagram stream, nor of a TCP connection', { timeout: 600_000 }, async ({
+		lab,
+		requires,
+	}) => {
 		await requires(cell.needs);
 		const on = await scene(lab);
 		await on.net.addContainer(request('web', cell));

@@ -15,7 +15,7 @@ const ALL = (1n << 64n) - 1n;
 /** O_CREAT | O_EXCL: the file that a netns is mounted on. O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC: a sysctl, as Node writes it. */
 const OPEN_TO_CHANGE = [0o300n, 0o2001101n] as const;
 /** BPF_MAP_CREATE … of linux/bpf.h: those that only look are left out. */
-const BPF_CHANGES = [0, 2, 3, 5, 6, 8, 9, 18, 24, 28, 29, 34].reduce(
+const BPF_CHANGES = [0, 2, 3, 5, 6, 8, 9, 18, 22, 26, 27, 28, 29, 34].reduce(
 	(bits, command) => bits | (1n << BigInt(command)),
 	0n,
 );
