@@ -13,6 +13,8 @@ import type { Accel, ExecOptions, ExecResult, GuestProcess, Profile, Remote, Vm 
 const EXEC_TIMEOUT = 30_000;
 /** Milliseconds beyond a program's own time before the guest itself is taken for dead. */
 const GRACE = 10_000;
+/** One call may build a whole lab: six seconds' work, and a minute's where many guests share two CPUs without KVM. */
+const CALL_TIMEOUT = 150_000;
 
 export async function connectPool(socket: string): Promise<PoolClient> {
 	const client = new PoolClient(socket);
@@ -166,7 +168,7 @@ export class PoolVm implements Vm {
 					: async (...args: unknown[]) => {
 							this.#installed ??= this.#installPayload();
 							await this.#installed;
-							return this.#call('call', [module, name, args], EXEC_TIMEOUT * 2);
+							return this.#call('call', [module, name, args], CALL_TIMEOUT);
 						},
 		});
 	}

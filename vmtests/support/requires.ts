@@ -30,6 +30,7 @@ const asked = new Map<string, Asked>();
 /** Answers the function that a test calls first: `await requires('netkit', 'tcx')`. */
 export function requirer({ pool, kernel, skip }: Requirer): (...features: FeatureName[]) => Promise<void> {
 	return async (...features) => {
+		if (!features.length) return;
 		const unasked = features.filter((feature) => !asked.get(kernel.request)?.lacks.has(feature));
 		if (unasked.length) await ask(pool, kernel.request, unasked);
 		const { kernel: running, lacks } = asked.get(kernel.request)!;
