@@ -1,9 +1,11 @@
 /** Addresses as the BPF maps hold them, and those of this host. */
+import { closeSync, readFileSync } from 'node:fs';
 import { isIPv4, isIPv6 } from 'node:net';
-import { networkInterfaces } from 'node:os';
+import koffi from 'koffi';
 import { DatapathError } from './errors.ts';
-import { native } from './libbpf/native.ts';
+import { check, native } from './libbpf/native.ts';
 
+const AF_INET = 2;
 const AF_INET6 = 10;
 const IFNAMSIZ = 16;
 
@@ -19,11 +21,42 @@ export function addressBytes(address: string): Buffer {
 	return bytes;
 }
 
-/** The addresses by which others reach this netns: no loopback, and no link-local one, which every link has again. */
+/** struct ifreq of a 64-bit kernel */
+const IFREQ_SIZE = 40;
+const SIOCGIFCONF = 0x8912;
+const SOCK_DGRAM = 2;
+
+/**
+ * The addresses by which others reach this thread's netns: no loopback, and no link-local one, which every link has again. There may be
+ * hundreds of links, each with a line to read here: neither an object of Node's each, nor a message of iproute2's.
+ */
 export function ownAddresses(): string[] {
-	return Object.values(networkInterfaces()).flatMap((of) =>
-		(of ?? []).filter(({ internal, scopeid }) => !internal && !scopeid).map(({ address }) => address),
-	);
+	const lines = readFileSync('/proc/thread-self/net/if_inet6', 'latin1');
+	// address, index, prefix length, scope (0: global), flags, name
+	const six = lines.matchAll(/^([0-9a-f]{32}) \w+ \w+ 00 \w+ +(?!lo$)/gm);
+	return [...Array.from(six, ([, hex]) => hex!.match(/..../g)!.join(':')), ...ownIpv4Addresses()];
+}
+
+/** One for each device and label; of devices without any, nothing is read. */
+function ownIpv4Addresses(): string[] {
+	const socket = check(native.socket(AF_INET, SOCK_DGRAM, 0), 'a socket');
+	try {
+		for (let room = 64; ; room *= 2) {
+			// struct ifconf { int length; struct ifreq *requests; }
+			const found = Buffer.alloc(room * IFREQ_SIZE);
+			const request = Buffer.alloc(16);
+			request.writeInt32LE(found.length);
+			request.writeBigUInt64LE(koffi.address(found), 8);
+			check(native.ioctl(socket, SIOCGIFCONF, request), 'the addresses of this host');
+			const length = request.readInt32LE(0);
+			if (length === found.length) continue;
+			return Array.from({ length: length / IFREQ_SIZE }, (_, index) => found.subarray(index * IFREQ_SIZE))
+				.filter((one) => !/^lo[:\0]/.test(one.toString('latin1', 0, IFNAMSIZ)))
+				.map((one) => [...one.subarray(20, 24)].join('.'));
+		}
+	} finally {
+		closeSync(socket);
+	}
 }
 
 /** Its index in this thread's netns; null where there is no such device. */

@@ -50,9 +50,8 @@ export async function addContainer(
 	recordBytes({ state: 'adding', spec });
 	await ensureObjects();
 	return locked(async () => {
-		const records = readRecords();
-		const record = records.find((one) => one.spec.name === name);
-		const others = records.flatMap((one) => (one === record ? [] : [one.spec]));
+		const record = readRecord(name);
+		const others = lazily(() => specsBeside(name));
 		if (record?.state === 'ready') {
 			if (!sameSpec(record.spec, spec)) {
 				throw new DatapathError(`there is a container ${name} already, and it is another one`, {
@@ -61,13 +60,13 @@ export async function addContainer(
 			}
 			return how.dryRun ? [] : attachmentsOf(spec);
 		}
-		const undoing = record ? await stepsToRemove(record.spec, others) : [];
+		const undoing = record ? await stepsToRemove(record.spec, others()) : [];
 		const steps = [
 			...(isLoaded() && !unloads(undoing)
 				? []
 				: [{ what: 'load the programs, and pin them', run: () => ensureLoaded() }]),
 			{ what: `record that ${name} is being added`, run: () => writeRecord({ state: 'adding', spec }) },
-			...(await planAdd(spec, others, { undone: record !== undefined })),
+			...(await planAdd(spec, others, { undone: record !== null })),
 			{ what: `record that ${name} is there`, run: () => writeRecord({ state: 'ready', spec }) },
 		];
 		if (how.dryRun) return tell([...undoing, ...steps], how);
@@ -75,7 +74,7 @@ export async function addContainer(
 		try {
 			await carryOut(steps, how);
 		} catch (error) {
-			await carryOut(await stepsToRemove(spec, others));
+			await carryOut(await stepsToRemove(spec, others()));
 			throw error;
 		}
 		return attachmentsOf(spec);
@@ -219,6 +218,15 @@ async function carryOut(steps: readonly Step[], { onStep }: How = {}): Promise<v
 function tell(steps: Step[], { onStep }: How): Step[] {
 	for (const { what } of steps) onStep?.(what);
 	return steps;
+}
+
+/** Of the many only if they are asked for: who adds one more container need not hear of all others. */
+function lazily<T>(act: () => T): () => T {
+	let made: { value: T } | undefined;
+	return () => {
+		made ??= { value: act() };
+		return made.value;
+	};
 }
 
 function specsBeside(name: string): ContainerSpec[] {

@@ -1,5 +1,6 @@
 /** Network namespaces: those made by `ip netns`, and doing things in one. */
-import { closeSync, openSync, readdirSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { DatapathError } from './errors.ts';
 import { check, native } from './libbpf/native.ts';
 
@@ -29,6 +30,11 @@ export function netnsNames(): Map<number, string> {
 	const names = new Map([[statSync('/proc/self/ns/net').ino, 'host']]);
 	for (const name of namedNetns()) names.set(statSync(`${NETNS_DIR}/${name}`).ino, name);
 	return names;
+}
+
+/** Whether `ip netns add` made one of that name, however many there are. */
+export function hasNetns(name: string): boolean {
+	return name !== '' && basename(name) === name && existsSync(join(NETNS_DIR, name));
 }
 
 /** Those made by `ip netns add`. */

@@ -21,8 +21,10 @@ import {
 } from './forward/routes.ts';
 import { enableDeviceForwarding, enableForwarding, hasSwitched, restoreForwarding } from './forward/stack.ts';
 import {
+	addressesOf,
 	forget,
 	forgetDrops,
+	isEndpoint,
 	writeAllowed,
 	writeContainer,
 	writeEndpoints,
@@ -30,18 +32,17 @@ import {
 	writeNextHops,
 } from './forward/tables.ts';
 import { type Family, type IpPlace, ipBatch, ipJson } from './ip/ip.ts';
-import { namedNetns } from './netns.ts';
+import { hasNetns } from './netns.ts';
 import type { Step } from './step.ts';
+
+/** The containers of a host: looked up when they must be, since that takes the longer the more there are. */
+type Others = () => readonly ContainerSpec[];
 
 /**
  * `others`: the containers of this host already. `undone`: what an interrupted call left under this name is gone by then. Throws a
  * DatapathError for what cannot be done here.
  */
-export async function planAdd(
-	spec: ContainerSpec,
-	others: readonly ContainerSpec[],
-	{ undone = false } = {},
-): Promise<Step[]> {
+export async function planAdd(spec: ContainerSpec, others: Others, { undone = false } = {}): Promise<Step[]> {
 	refuse(spec, others);
 	if (!undone) refuseTaken(spec);
 	if (spec.device === 'none')
@@ -49,7 +50,7 @@ export async function planAdd(
 	const netns = spec.netns ?? spec.name;
 	const made = spec.netns === null ? [ipStep(null, [`netns add ${netns}`])] : [];
 	const pair = pairKind(spec.device);
-	if (isIpvlan(spec.device)) return [...made, ...slaveSteps(spec, spec.device, netns, others)];
+	if (isIpvlan(spec.device)) return [...made, ...slaveSteps(spec, spec.device, netns, others())];
 	return [...made, ...(await pairSteps(spec, pair!, netns))];
 }
 
@@ -62,7 +63,7 @@ export async function planRemove(spec: ContainerSpec, others: readonly Container
 		// a pair goes with its host end, at once; deleting the netns alone would take it along some time later
 		...(findDevice(spec.name) ? [ipStep(null, [`link del dev ${spec.name}`])] : []),
 		...((await hasSlave(spec, netns)) ? [ipStep(netns, [`link del dev ${INNER}`])] : []),
-		...(spec.netns === null && namedNetns().includes(netns) ? [ipStep(null, [`netns del ${netns}`])] : []),
+		...(spec.netns === null && hasNetns(netns) ? [ipStep(null, [`netns del ${netns}`])] : []),
 		...routing,
 		{ what: `forget ${spec.name} in the maps`, run: () => forget(spec, others) },
 		{
@@ -79,22 +80,22 @@ export async function planRemove(spec: ContainerSpec, others: readonly Container
 	];
 }
 
-function refuse(spec: ContainerSpec, others: readonly ContainerSpec[]): void {
+function refuse(spec: ContainerSpec, others: Others): void {
 	for (const { device } of spec.uplinks) deviceIndex(device);
 	if (spec.forward === 'redirect-egress' && !hasPeerEgress())
 		throw new DatapathError('this kernel lacks redirect-peer-egress: bpf_redirect_peer with BPF_F_EGRESS (7.3)', {
 			hint: '--forward redirect',
 		});
-	const taken = [spec.ipv6, spec.ipv4].find(
-		(address) => address !== null && others.some((other) => other.ipv6 === address || other.ipv4 === address),
+	const taken = addressesOf(spec).find(
+		(address) => isEndpoint(address) && others().some((other) => addressesOf(other).includes(address)),
 	);
 	if (taken) throw new DatapathError(`${taken} is another container's already`, { hint: 'pathproof net ls' });
-	if (spec.netns !== null && !namedNetns().includes(spec.netns))
+	if (spec.netns !== null && !hasNetns(spec.netns))
 		throw new DatapathError(`there is no netns ${spec.netns}`, {
 			hint: `ip netns add ${spec.netns}, or ip netns attach ${spec.netns} PID`,
 		});
 	if (isIpvlan(spec.device)) {
-		const other = others.find(
+		const other = others().find(
 			({ device, uplinks }) =>
 				isIpvlan(device) && device !== spec.device && uplinks[0]!.device === spec.uplinks[0]!.device,
 		);
@@ -107,8 +108,7 @@ function refuse(spec: ContainerSpec, others: readonly ContainerSpec[]): void {
 
 /** What is there already is somebody's: neither used nor, when something fails, taken away. */
 function refuseTaken(spec: ContainerSpec): void {
-	const what =
-		namedNetns().includes(spec.name) && spec.netns === null ? 'netns' : findDevice(spec.name) ? 'device' : null;
+	const what = hasNetns(spec.name) && spec.netns === null ? 'netns' : findDevice(spec.name) ? 'device' : null;
 	if (what)
 		throw new DatapathError(`there is a ${what} ${spec.name} already`, {
 			hint:
@@ -293,7 +293,7 @@ function stepOf(place: IpPlace, commands: string[]): Step[] {
 
 /** An ipvlan slave that is where it was put. In a netns that goes with its container it would go too, but some time later. */
 async function hasSlave(spec: ContainerSpec, netns: string): Promise<boolean> {
-	if (!isIpvlan(spec.device) || !namedNetns().includes(netns)) return false;
+	if (!isIpvlan(spec.device) || !hasNetns(netns)) return false;
 	const links = await ipJson<{ ifname: string; linkinfo?: { info_kind: string } }>(netns, ['-details', 'link']);
 	return links.some(({ ifname, linkinfo }) => ifname === INNER && linkinfo?.info_kind === 'ipvlan');
 }

@@ -77,7 +77,7 @@ export function attach(
 	{ device, hook, point, first = false }: Place,
 ): Attachment {
 	const ifindex = deviceIndex(device);
-	const here = attachments().filter((one) => one.ifindex === ifindex);
+	const here = attachments(ifindex);
 	const present = here.find((one) => one.program === program.name);
 	if (present && isAlive(present)) return present;
 	// an interrupted call left word of what it did not do, or had undone
@@ -147,10 +147,12 @@ function hasFilters(device: string): boolean {
 	});
 }
 
-/** All that this datapath has attached on this host. */
-export function attachments(): Attachment[] {
+/** All that this datapath has attached on this host, or to one of its devices. */
+export function attachments(device?: number): Attachment[] {
 	if (!existsSync(ATTACHMENTS)) return [];
-	return readdirSync(ATTACHMENTS).map((name) => {
+	const names = readdirSync(ATTACHMENTS);
+	const wanted = device === undefined ? names : names.filter((name) => name.includes(`@${device}@`));
+	return wanted.map((name) => {
 		const [program = '', ifindex, kind, priority] = name.split('@');
 		return {
 			program,

@@ -83,6 +83,14 @@ export function writeNextHops(spec: ContainerSpec): void {
 	put(nextHopRows(spec));
 }
 
+/** Whether a container's programs know it as theirs. */
+export function isEndpoint(address: string): boolean {
+	if (!isLoaded()) return false;
+	const row = withMap('endpoints', (map) => map.lookup(addressBytes(address)));
+	// the host's own have no device
+	return row !== null && row.readUInt32LE(0) !== 0;
+}
+
 export function nextHopRows({ uplinks }: ContainerSpec): Row[] {
 	return uplinks.flatMap(({ device, ipv6NextHop, ipv4NextHop }) =>
 		[ipv6NextHop, ipv4NextHop]

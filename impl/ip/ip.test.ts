@@ -1,10 +1,9 @@
 import { expect, test } from 'vitest';
 import { failedCommand, ipBatchArgs } from './ip.ts';
 
-test('many commands are one process, in the netns that is asked for', () => {
-	expect(ipBatchArgs({ netns: null })).toEqual(['-batch', '-']);
-	expect(ipBatchArgs({ netns: 'web' })).toEqual(['-n', 'web', '-batch', '-']);
-	expect(ipBatchArgs({ netns: null, family: '-6' })).toEqual(['-6', '-batch', '-']);
+test('many commands are one process, of the family that is asked for', () => {
+	expect(ipBatchArgs({})).toEqual(['-batch', '-']);
+	expect(ipBatchArgs({ family: '-6' })).toEqual(['-6', '-batch', '-']);
 });
 
 test('the command that failed is named by its words, not by its line', () => {

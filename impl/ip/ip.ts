@@ -10,6 +10,8 @@ import { heldLock } from '../state/held.ts';
 /** `ip rule` takes every prefix for IPv4 unless it is told otherwise, and a batch cannot tell it line by line. */
 export type Family = '-6' | '-4';
 
+type Ip = ChildProcessByStdio<Writable, Readable, Readable>;
+
 export interface IpPlace {
 	/** null is this one */
 	netns: string | null;
@@ -17,29 +19,37 @@ export interface IpPlace {
 }
 
 /** What to type after `ip`, for commands that come on standard input. */
-export function ipBatchArgs({ netns, family }: IpPlace): string[] {
-	return [...(family ? [family] : []), ...(netns === null ? [] : ['-n', netns]), '-batch', '-'];
+export function ipBatchArgs({ family }: Pick<IpPlace, 'family'>): string[] {
+	return [...(family ? [family] : []), '-batch', '-'];
 }
 
 /** Runs the commands in order, each as one would type it after `ip`; stops at the first that fails. `null` is this netns. */
 export async function ipBatch(place: IpPlace | string | null, commands: readonly string[]): Promise<void> {
 	const where = typeof place === 'object' && place !== null ? place : { netns: place };
-	if (commands.length) await run(ipBatchArgs(where), `${commands.join('\n')}\n`);
+	if (commands.length) await run(where.netns, ipBatchArgs(where), `${commands.join('\n')}\n`);
 }
 
 /** What `ip -json …` prints: an array of objects as iproute2 names them. `null` is this netns. */
 export async function ipJson<T>(netns: string | null, args: readonly string[]): Promise<T[]> {
-	const text = await run([...(netns === null ? [] : ['-n', netns]), '-json', ...args]);
+	const text = await run(netns, ['-json', ...args]);
 	return text.trim() ? (JSON.parse(text) as T[]) : [];
 }
 
-async function run(args: readonly string[], input = ''): Promise<string> {
+/**
+ * In a netns it is born there. `ip -n` would do as well, but takes a mount namespace of its own, which copies every mount of this one: a
+ * netns is one, and there are as many as containers.
+ */
+async function start(netns: string | null, args: readonly string[]): Promise<Ip> {
 	// what is begun is done before another process may change this host, also when this one is killed meanwhile
-	const child = spawn('ip', args, { stdio: ['pipe', 'pipe', 'pipe', heldLock() ?? 'ignore'] }) as ChildProcessByStdio<
-		Writable,
-		Readable,
-		Readable
-	>;
+	const begin = () => spawn('ip', args, { stdio: ['pipe', 'pipe', 'pipe', heldLock() ?? 'ignore'] }) as Ip;
+	if (netns === null) return begin();
+	// not imported above: who stays in this netns needs no libbpf
+	const { inNetns } = await import('../netns.ts');
+	return inNetns(netns, begin);
+}
+
+async function run(netns: string | null, args: readonly string[], input = ''): Promise<string> {
+	const child = await start(netns, args);
 	let log = '';
 	let said = '';
 	child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -59,7 +69,8 @@ async function run(args: readonly string[], input = ''): Promise<string> {
 	});
 	if (status === 0) return said;
 	const failed = failedCommand(log, input);
-	throw new DatapathError(`ip ${args.join(' ')}${failed ? `: "${failed}"` : ''} failed`, { log });
+	const where = netns === null ? '' : `-n ${netns} `;
+	throw new DatapathError(`ip ${where}${args.join(' ')}${failed ? `: "${failed}"` : ''} failed`, { log });
 }
 
 /** `Command failed -:3` is all that a batch says of where it stopped. */

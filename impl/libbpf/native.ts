@@ -95,6 +95,8 @@ export const native = {
 	mmap: libc.func('void *mmap(void *address, size_t size, int protection, int flags, int fd, int64_t offset)'),
 	munmap: libc.func('int munmap(void *address, size_t size)'),
 	dup: libc.func('int dup(int fd)'),
+	socket: libc.func('int socket(int family, int type, int protocol)'),
+	ioctl: libc.func('int ioctl(int fd, unsigned long request, void *argument)'),
 	flock: libc.func('int flock(int fd, int operation)'),
 	setns: libc.func('int setns(int fd, int type)'),
 	if_nametoindex: libc.func('unsigned int if_nametoindex(const char *name)'),

@@ -32,10 +32,9 @@ export function expectedPrograms(spec: ContainerSpec): Placed[] {
 
 /** `slave`: the index of an ipvlan container's device, which is in no netns that is looked at here. */
 export function attachmentsOf(spec: ContainerSpec, slave: number | null = null): Attachment[] {
-	const all = attachments();
 	return expectedPrograms(spec).flatMap(({ program, device }) => {
 		const ifindex = device === null ? slave : findDevice(device);
-		const found = all.filter((one) => one.program === program && (ifindex === null || one.ifindex === ifindex));
+		const found = attachments(ifindex ?? undefined).filter((one) => one.program === program);
 		// without its index the slave's are not told from those of other slaves: the last that was made is the newest
 		return ifindex === null ? found.sort((a, b) => b.ifindex - a.ifindex).slice(0, 1) : found;
 	});

@@ -15,7 +15,7 @@ import { halfMade, isLoaded, type MapName, unload, withMap } from '../forward/da
 import { restoreLinkdown, unusedSwitches } from '../forward/linkdown.ts';
 import { hasSwitched, restoreForwarding } from '../forward/stack.ts';
 import { addressesOf, allowedRows, netnsInode } from '../forward/tables.ts';
-import { NETNS_DIR, namedNetns } from '../netns.ts';
+import { hasNetns, NETNS_DIR } from '../netns.ts';
 import type { Step } from '../step.ts';
 import { expectedPrograms } from './attached.ts';
 import { type ContainerRecord, readRecords } from './records.ts';
@@ -66,7 +66,7 @@ function whyDead({ state, spec }: ContainerRecord): Pick<Garbage, 'what' | 'foun
 
 /** A file that nothing is mounted on any more is none: on tmpfs like its folder. */
 function isNetns(name: string): boolean {
-	return namedNetns().includes(name) && statSync(`${NETNS_DIR}/${name}`).dev !== statSync(NETNS_DIR).dev;
+	return hasNetns(name) && statSync(`${NETNS_DIR}/${name}`).dev !== statSync(NETNS_DIR).dev;
 }
 
 /** `all`: those too that go as a whole, with what is theirs. */

@@ -2,7 +2,7 @@
 import type { ContainerSpec } from '../container.ts';
 import { INNER } from '../devices/device.ts';
 import { ipJson } from '../ip/ip.ts';
-import { namedNetns } from '../netns.ts';
+import { hasNetns } from '../netns.ts';
 
 export interface Link {
 	ifindex: number;
@@ -62,7 +62,7 @@ export interface InnerFacts {
 /** Null where the netns is gone. */
 export async function innerFacts(spec: Pick<ContainerSpec, 'name' | 'netns'>): Promise<InnerFacts | null> {
 	const netns = spec.netns ?? spec.name;
-	if (!namedNetns().includes(netns)) return null;
+	if (!hasNetns(netns)) return null;
 	const [links, six, four] = await Promise.all([
 		ipJson<Link>(netns, ['address']),
 		...FAMILIES.map((family) => ipJson<Route>(netns, [family, 'route', 'show', 'default'])),
