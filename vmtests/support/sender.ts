@@ -2,7 +2,7 @@
 import { GUEST_HOME } from '../../kernels/agent/protocol.ts';
 import { PathproofError } from '../../kernels/errors.ts';
 import type { GuestProcess, Remote, Vm } from '../../kernels/vm.ts';
-import type { SenderOptions, SendRequest } from './guest/frames.ts';
+import type { BpfRequest, SenderOptions, SendRequest } from './guest/frames.ts';
 import type { Node } from './nodes.ts';
 
 const GUEST = 'vmtests/support/guest/frames.ts';
@@ -21,6 +21,7 @@ interface Answer {
 	id: number;
 	socket?: number;
 	errors?: Record<number, string>;
+	error?: string | null;
 	failed?: string;
 }
 
@@ -29,8 +30,7 @@ const processes = new WeakMap<Node, Promise<SendingProcess>>();
 
 /** Throws a PathproofError (`call`) where the node may not, or cannot: no AF_XDP, no such device. */
 export async function openSender(node: Node, options: SenderOptions): Promise<Sender> {
-	if (!processes.has(node)) processes.set(node, SendingProcess.start(node));
-	const sending = await processes.get(node)!;
+	const sending = await processOf(node);
 	const { socket } = await sending.ask({ open: options });
 	return {
 		async send(frames, times) {
@@ -41,6 +41,17 @@ export async function openSender(node: Node, options: SenderOptions): Promise<Se
 	};
 }
 
+/** bpf(2), called by that process. Answers the name of its error, null where the kernel did it. */
+export async function callBpf(node: Node, command: number, attr: Buffer): Promise<string | null> {
+	const { error } = await (await processOf(node)).ask({ bpf: command, attr: attr.toString('hex') });
+	return error!;
+}
+
+function processOf(node: Node): Promise<SendingProcess> {
+	if (!processes.has(node)) processes.set(node, SendingProcess.start(node));
+	return processes.get(node)!;
+}
+
 class SendingProcess {
 	readonly #process: GuestProcess;
 	readonly #waiting = new Map<number, (answer: Answer) => void>();
@@ -49,7 +60,7 @@ class SendingProcess {
 
 	static async start(node: Node): Promise<SendingProcess> {
 		const started = await node.spawnAsOwner(PROCESS, { keepInput: true });
-		await started.waitFor(/"id":0/, 30_000);
+		await started.waitFor(/"id":0/, 90_000);
 		return new SendingProcess(started);
 	}
 
@@ -60,7 +71,7 @@ class SendingProcess {
 		});
 	}
 
-	async ask(request: { open: SenderOptions } | SendRequest): Promise<Answer> {
+	async ask(request: { open: SenderOptions } | SendRequest | BpfRequest): Promise<Answer> {
 		const id = ++this.#asked;
 		const { promise, resolve } = Promise.withResolvers<Answer>();
 		this.#waiting.set(id, resolve);

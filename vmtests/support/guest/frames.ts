@@ -20,6 +20,7 @@ const sendto = libc.func(
 	'int64_t sendto(int fd, const void *data, size_t size, int flags, const void *address, uint32_t addressSize)',
 );
 const recv = libc.func('int64_t recv(int fd, _Out_ void *data, size_t size, int flags)');
+const syscall = libc.func('long syscall(long number, long command, _Inout_ void *attr, long size)');
 const if_nametoindex = libc.func('unsigned int if_nametoindex(const char *name)');
 const mmap = libc.func('void *mmap(void *address, size_t size, int protection, int flags, int fd, int64_t offset)');
 
@@ -61,7 +62,13 @@ export interface SendRequest {
 	times?: number;
 }
 
-type Request = { id: number } & ({ open: SenderOptions } | SendRequest);
+/** A call of bpf(2), by its number and the union bpf_attr in hexadecimal. */
+export interface BpfRequest {
+	bpf: number;
+	attr: string;
+}
+
+type Request = { id: number } & ({ open: SenderOptions } | SendRequest | BpfRequest);
 
 /** Sends one frame. Answers an errno, 0 where the kernel took it. */
 type Send = (frame: Buffer) => number;
@@ -77,11 +84,19 @@ export async function serveFrames(): Promise<void> {
 			if ('open' in request) {
 				senders.push(request.open.xdp ? openXdp(request.open) : openPacket(request.open));
 				say({ id: request.id, socket: senders.length - 1 });
-			} else say({ id: request.id, errors: sendAll(senders[request.socket]!, request) });
+			} else if ('bpf' in request) say({ id: request.id, error: callBpf(request) });
+			else say({ id: request.id, errors: sendAll(senders[request.socket]!, request) });
 		} catch (error) {
 			say({ id: request.id, failed: String(error) });
 		}
 	}
+}
+
+/** The name of its error, null where the kernel did it. */
+function callBpf({ bpf, attr }: BpfRequest): string | null {
+	const bytes = Buffer.from(attr, 'hex');
+	const number = process.arch === 'arm64' ? 280 : 321;
+	return syscall(number, bpf, bytes, bytes.length) < 0 ? getSystemErrorName(-koffi.errno()) : null;
 }
 
 /** By the frame's place, the name of its last error. */

@@ -1,0 +1,146 @@
+/** What a container's owner does to their own device, and tries on the host's by netlink: none of it is a way round the guard. */
+import { expect, test } from 'pathproof';
+import { FULL } from '../support/config.ts';
+import { udp } from '../support/frames.ts';
+import { Arena, arenaRequest, DEVICES, PORT } from './arena.ts';
+import { SOURCES } from './sources.ts';
+
+const SPOOF = SOURCES.find(({ title }) => title.includes("another container's IPv6 address"))!;
+
+/** Refused by the kernel, all of it. */
+const REFUSED: readonly (readonly [string, string, RegExp])[] = [
+	['move the own device into the host’s netns', 'ip link set dev eth0 netns 1', /Operation not permitted/],
+	['enter the host’s netns', 'nsenter --net=/proc/1/ns/net ip link', /Operation not permitted|Permission denied/],
+	[
+		'enter another container’s netns',
+		'nsenter --net=/run/netns/api ip link',
+		/Operation not permitted|Permission denied/,
+	],
+	['take over the netns of another by its name', 'ip -n api link', /Operation not permitted|Permission denied/],
+	[
+		'make a device in the host’s netns',
+		'ip link add mine netns 1 type dummy',
+		/Operation not permitted|Not supported|Unknown/,
+	],
+	[
+		'make a pair with one end in the host’s netns',
+		'ip link add mine type veth peer name theirs netns 1',
+		/Operation not permitted|Not supported|Unknown/,
+	],
+	[
+		'make a slave of the host’s uplink',
+		'for id in 0 1 2 3; do ip link add mine link-netnsid $id link 2 type ipvlan && exit; done; false',
+		/Operation not permitted|Invalid|No such device|Cannot find|Not supported|Unknown/,
+	],
+	[
+		'ask for the host’s devices by the id of its netns',
+		'for id in 0 1 2 3; do ip link show target-netnsid $id 2>&1 | grep -w web && exit; done; echo Operation not permitted >&2; false',
+		/Operation not permitted/,
+	],
+	['write the host’s settings', 'echo 1 > /proc/sys/kernel/panic', /Permission denied|cannot create/],
+	[
+		'enter the host’s user namespace',
+		'nsenter --user=/proc/1/ns/user true',
+		/Operation not permitted|Permission denied|Invalid argument/,
+	],
+];
+
+for (const { device, forward, needs, tags } of DEVICES) {
+	test(`a container on ${device} is kept out of the host's netns, its neighbour's, and their settings`, {
+		tags,
+	}, async ({ lab, requires }) => {
+		await requires(...needs);
+		const { web } = await lab(arenaRequest(device, forward, true));
+		for (const [title, command, told] of REFUSED) {
+			const { code, stderr } = await web.tenant(['sh', '-c', command], { reject: false });
+			expect.soft(stderr, title).toMatch(told);
+			expect.soft(code, title).not.toBe(0);
+		}
+	});
+
+	test(`whatever a container on ${device} does to its device, it sends from its own address alone`, {
+		tags,
+		timeout: 300_000,
+	}, async ({ lab, requires }) => {
+		await requires(...needs);
+		const arena = await Arena.open(await lab(arenaRequest(device, forward, true)));
+		const { web, api, host, peer } = arena.lab;
+		const tenant = (command: string) => web.tenant(['sh', '-c', command], { reject: false });
+		const from = async (title: string, command: string) => {
+			const before = await arena.lab.drops();
+			const { code } = await tenant(command);
+			expect.soft(code, title).not.toBe(0);
+			const after = await arena.lab.drops();
+			const sum = (counts: typeof after) => counts.reduce((all, { count }) => all + count, 0);
+			expect.soft(sum(after), title).toBeGreaterThan(sum(before));
+		};
+		await from(
+			'by an address of another container’s that it gave itself',
+			`ip addr add ${api.ipv6}/128 dev eth0 nodad; ping -c1 -W1 -I ${api.ipv6} ${peer.ipv6}`,
+		);
+		await from(
+			'by an IPv4 address of the host’s on its lo',
+			`ip addr add ${host.ipv4}/32 dev lo; ping -c1 -W1 -I ${host.ipv4} ${peer.ipv4}`,
+		);
+		await tenant(`ip addr del ${api.ipv6}/128 dev eth0; ip addr del ${host.ipv4}/32 dev lo`);
+		await from(
+			'forwarded from a netns inside',
+			[
+				'sysctl -qw net.ipv6.conf.all.forwarding=1',
+				'unshare -n sleep 60 & sleep 0.5; pid=$!',
+				'ip link add in type veth peer name eth0 netns $pid && ip link set in up',
+				`ip route add ${api.ipv6}/128 dev in`,
+				`nsenter -t $pid -n sh -c 'ip link set eth0 up; ip addr add ${api.ipv6}/128 dev eth0 nodad; ip route add default dev eth0; sleep 1; ping -c1 -W1 ${peer.ipv6}'`,
+			].join('\n'),
+		);
+		// moved into a netns of its own making, with another index: the host's programs stay where they are
+		const moved = await tenant(
+			[
+				'unshare -n sleep 60 & sleep 0.5; pid=$!',
+				'ip link set dev eth0 netns $pid',
+				`nsenter -t $pid -n sh -c 'ip link set eth0 up; ip addr add ${api.ipv6}/128 dev eth0 nodad; ip route add default dev eth0; ping -c1 -W1 ${peer.ipv6}'`,
+			].join('\n'),
+		);
+		expect.soft(moved.code, 'from a netns of its own making').not.toBe(0);
+	});
+
+	test(`a container on ${device} that deletes its device is cut off, others are not, and it can be had again`, {
+		tags,
+	}, async ({ lab, requires }) => {
+		await requires(...needs);
+		const { web, api, host, peer } = await lab(arenaRequest(device, forward, true));
+		await web.tenant(['ip', 'link', 'del', 'eth0']);
+		expect((await web.exec(['ping', '-c1', '-W1', peer.ipv6], { reject: false })).code).not.toBe(0);
+		expect((await api.exec(['ping', '-c1', '-W5', peer.ipv6], { reject: false })).code).toBe(0);
+		if (!device.startsWith('ipvlan'))
+			expect((await host.exec(['ip', 'link', 'show', 'web'], { reject: false })).stderr).toContain('does not exist');
+		const check = await host.exec(['pathproof', 'net', 'check', '--json'], { reject: false, timeout: 60_000 });
+		expect(check.code).toBe(1);
+		expect(check.stdout).toContain('"web"');
+		await host.exec(['pathproof', 'net', 'rm', 'web'], { timeout: 60_000 });
+		expect((await host.exec(['pathproof', 'net', 'check'], { reject: false, timeout: 60_000 })).code).toBe(0);
+		expect((await api.exec(['ping', '-c1', '-W5', peer.ipv6], { reject: false })).code).toBe(0);
+	});
+}
+
+test('a container that gives its device another MAC and a larger MTU is guarded as before', { tags: [FULL] }, async ({
+	lab,
+	requires,
+}) => {
+	await requires('veth');
+	const arena = await Arena.open(await lab(arenaRequest('veth', 'redirect', true)));
+	await arena.repel(SPOOF, 0);
+	await arena.lab.web.tenant(['sh', '-c', 'ip link set eth0 mtu 9000 address 02:00:00:00:77:77']);
+	await arena.repel(SPOOF, 0);
+	const { web, peer } = arena.lab;
+	// its frames still go to the host's end, and the host's to a MAC that it no longer has: its own doing
+	const own = {
+		...SPOOF,
+		title: 'from its own address, in a jumbo frame from another’s',
+		shots: (here: Arena) => [
+			here.frame({ source: here.lab.api.ipv6, destination: peer.ipv6, transport: udp(PORT, PORT, Buffer.alloc(5000)) }),
+		],
+	};
+	await arena.repel(own, 1);
+	expect((await web.exec(['ip', 'link', 'show', 'eth0'])).stdout).toContain('mtu 9000');
+});
