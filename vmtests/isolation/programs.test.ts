@@ -140,21 +140,22 @@ for (const { device, forward, needs, tags } of DEVICES) {
 		await isGuarded(arena);
 	});
 
-	test(`a rule of the owner's that rewrites sources on ${device} is judged by what it makes of them`, {
+	test(`a program of the owner's on ${device} that forges sources is judged by what it makes of them`, {
 		tags,
 	}, async ({ lab, requires }) => {
-		await requires(...needs, 'nftables');
+		await requires(...needs);
 		const { web, api, peer, vm } = await lab(arenaRequest(device, forward, true));
+		await vm.writeFile('/run/forger.o', await buildProgram('fixtures/forger.bpf.c'));
 		const ear = await listenOn(vm, 'peer', 'eth0');
-		const pings = async () => (await web.exec(['ping', '-4', '-c1', '-W1', peer.ipv4], { reject: false })).code === 0;
+		const pings = async () => (await web.exec(['ping', '-c1', '-W1', peer.ipv6], { reject: false })).code === 0;
 		expect(await pings()).toBe(true);
-		const rule = `ip protocol icmp ip saddr set ${api.ipv4}`;
-		await web.tenant(['nft', `table ip mine { chain out { type filter hook output priority 0; ${rule}; }; }`]);
+		// Behind all that the host has on the device. Such a program cannot be loaded from inside: it is attached for its owner.
+		const filter = 'tc filter add dev eth0 egress bpf da obj /run/forger.o sec tc';
+		await web.exec(['sh', '-c', `tc qdisc add dev eth0 clsact && ${filter}`]);
 		expect(await pings()).toBe(false);
-		const sources = (await ear.heard())
-			.filter((frame) => frame[23] === PROTOCOL.icmp)
-			.map((frame) => frame.subarray(26, 30));
-		expect(sources).toEqual([addressBytes(web.ipv4)]);
+		const echoes = (await ear.heard()).filter((frame) => frame[20] === PROTOCOL.icmpv6 && frame[54] === 128);
+		expect(echoes.map((frame) => frame.subarray(22, 38))).toEqual([addressBytes(web.ipv6)]);
+		expect(api.ipv6).toBe('2001:db8:0:2::11');
 	});
 }
 
