@@ -149,11 +149,17 @@ export function collectGarbage(how?: How): Promise<void>;
 export function collectGarbage(how: Partial<DryRun> = {}): Promise<unknown> {
 	return locked(async () => {
 		const steps: Step[] = [];
-		// What one kind leaves is the next one's: a dead container's map entries go with it.
-		for (const dead of await garbage()) {
-			const own = dead.record ? await stepsToRemove(dead.record.spec, specsBeside(dead.record.spec.name)) : dead.steps;
-			if (!how.dryRun) await carryOut(own, how);
-			steps.push(...own);
+		// Once more behind what was dead: what hung on its device, and was no container's, is seen only then.
+		for (let again = true; again; ) {
+			const found = await garbage();
+			for (const dead of found) {
+				const own = dead.record
+					? await stepsToRemove(dead.record.spec, specsBeside(dead.record.spec.name))
+					: dead.steps;
+				if (!how.dryRun) await carryOut(own, how);
+				steps.push(...own);
+			}
+			again = !how.dryRun && found.some(({ record }) => record !== undefined);
 		}
 		if (how.dryRun) return tell(steps, how);
 	});

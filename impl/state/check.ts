@@ -211,7 +211,7 @@ function checkRouting(spec: ContainerSpec, facts: HostFacts, lack: Lack): Findin
 			...own
 				.filter((rule) => !rules.includes(rule.replace(/\/\d+ /, ' ')))
 				.map((rule) => lack(`its rule`, rule, 'no such rule', `ip ${family} rule add ${rule}`)),
-			...(facts.rules.some(isSharedRule)
+			...(facts.rules.some((rule) => rule.family === family && isSharedRule(rule))
 				? []
 				: [lack('the rule before all', MAIN_FIRST_RULE, 'no such rule', `ip ${family} rule add ${MAIN_FIRST_RULE}`)]),
 		]),

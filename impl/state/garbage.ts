@@ -44,7 +44,10 @@ export async function garbage(): Promise<Garbage[]> {
 		...going,
 		// What the last one leaves goes with it.
 		...(isLoaded() && (records.length > going.length || !going.length)
-			? leftovers(records.map(({ spec }) => spec))
+			? leftovers(
+					records.map(({ spec }) => spec),
+					going.length > 0,
+				)
 			: []),
 	];
 }
@@ -69,8 +72,8 @@ function isNetns(name: string): boolean {
 	return hasNetns(name) && statSync(`${NETNS_DIR}/${name}`).dev !== statSync(NETNS_DIR).dev;
 }
 
-/** `all`: those too that go as a whole, with what is theirs. */
-function leftovers(all: readonly ContainerSpec[]): Garbage[] {
+/** `all`: those too that go as a whole, and where some do, what hangs on a device that is gone goes with them. */
+function leftovers(all: readonly ContainerSpec[], someGo: boolean): Garbage[] {
 	if (!all.length) {
 		return [
 			single('the datapath without a container', 'programs and maps that nobody uses', 'unpin the datapath', () => {
@@ -83,13 +86,16 @@ function leftovers(all: readonly ContainerSpec[]): Garbage[] {
 		];
 	}
 	return [
-		...attachments()
-			.filter((one) => isGone(one))
-			.map(goneAttachment),
+		// One that was detached by hand has its device still, and is missed there.
+		...(someGo
+			? []
+			: attachments()
+					.filter((one) => isGone(one) && deviceName(one.ifindex) === null)
+					.map(goneAttachment)),
 		...attachments()
 			.filter((one) => !isGone(one) && isUnused(one, all))
 			.map(unusedAttachment),
-		...staleRows(all),
+		...staleRows(all, someGo),
 		...(unusedQdiscs().length
 			? [
 					single(
@@ -138,14 +144,14 @@ function unusedAttachment(one: Attachment): Garbage {
 }
 
 /** Rows of maps for what is no more. */
-function staleRows(specs: readonly ContainerSpec[]): Garbage[] {
+function staleRows(specs: readonly ContainerSpec[], someGo: boolean): Garbage[] {
 	const addresses = new Set(specs.flatMap(addressesOf).map((address) => addressBytes(address).toString('hex')));
 	const allowed = new Set(specs.flatMap(allowedRows).map(({ key }) => key.toString('hex')));
 	const inodes = new Set(
 		specs.filter(({ name, netns, device }) => device !== 'none' && isNetns(netns ?? name)).map(netnsInode),
 	);
 	const attached = new Set(attachments().map(({ ifindex }) => ifindex));
-	const gone = (key: Buffer) => deviceName(key.readUInt32LE(0)) === null;
+	const gone = (key: Buffer) => !someGo && deviceName(key.readUInt32LE(0)) === null;
 	return [
 		...rows('containers', 'a device that is gone', gone),
 		// An ipvlan slave is no device of this netns, and its attachments know its index.

@@ -22,6 +22,7 @@ export interface Route {
 }
 
 export interface Rule {
+	family: '-6' | '-4';
 	priority: number;
 	src: string;
 	srclen?: number;
@@ -42,10 +43,17 @@ export async function hostFacts(): Promise<HostFacts> {
 	const [links, routes, rules, neighbours] = await Promise.all([
 		ipJson<Link>(null, ['address']),
 		families<Route>(['route', 'show', 'table', 'all']),
-		families<Rule>(['rule']),
+		familyRules(),
 		ipJson<HostFacts['neighbours'][number]>(null, ['neigh', 'show', 'nud', 'permanent']),
 	]);
 	return { links: new Map(links.map((link) => [link.ifname, link])), routes, rules, neighbours };
+
+	async function familyRules(): Promise<Rule[]> {
+		const all = FAMILIES.map(async (family) =>
+			(await ipJson<Omit<Rule, 'family'>>(null, [family, 'rule'])).map((rule) => ({ ...rule, family })),
+		);
+		return (await Promise.all(all)).flat();
+	}
 
 	async function families<T>(args: string[]): Promise<T[]> {
 		return (await Promise.all(FAMILIES.map((family) => ipJson<T>(null, [family, ...args])))).flat();

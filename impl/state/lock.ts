@@ -13,8 +13,10 @@ const BPFFS = '/sys/fs/bpf';
 const BPFFS_MAGIC = 0xcafe4a11;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
-/** Behind one and the same owner: a queue of those that each do their work may be longer. */
+/** Behind an owner that does nothing; a queue of those that each do their work, on a slow machine, may take longer. */
 const PATIENCE_MS = 30_000;
+/** Behind one that is at it without end. */
+const LAST_PATIENCE_MS = 300_000;
 
 let queue: Promise<unknown> = Promise.resolve();
 
@@ -38,8 +40,9 @@ async function alone<T>(act: () => Promise<T>): Promise<T> {
 
 async function take(): Promise<number> {
 	const fd = openBpffs();
-	let owner: number | null = null;
-	let since = Date.now();
+	let seen = '';
+	const began = Date.now();
+	let since = began;
 	for (let pause = 5; ; pause = Math.min(pause * 1.5, 100)) {
 		if (native.flock(fd, LOCK_EX | LOCK_NB) === 0) return fd;
 		const why = lastErrno();
@@ -47,13 +50,14 @@ async function take(): Promise<number> {
 			closeSync(fd);
 			throw new DatapathError(`${BPFFS} cannot be locked: ${why}`, { lacking: true });
 		}
-		const now = lockOwner(fstatSync(fd).ino);
-		if (now !== owner) since = Date.now();
-		owner = now;
-		if (Date.now() - since > PATIENCE_MS) {
+		const owner = lockOwner(fstatSync(fd).ino);
+		const now = `${owner} ${workDone(owner)}`;
+		if (now !== seen) since = Date.now();
+		seen = now;
+		if (Date.now() - since > PATIENCE_MS || Date.now() - began > LAST_PATIENCE_MS) {
 			closeSync(fd);
 			throw new DatapathError(
-				`another pathproof${owner === null ? '' : ` (pid ${owner})`} has been changing this host for ${PATIENCE_MS / 1000} s`,
+				`another pathproof${owner === null ? '' : ` (pid ${owner})`} has been changing this host for ${Math.round((Date.now() - began) / 1000)} s`,
 				{ hint: owner === null ? 'cat /proc/locks' : `ps -fp ${owner}; end it if it hangs` },
 			);
 		}
@@ -79,4 +83,18 @@ function lockOwner(inode: number): number | null {
 		if (match && Number(match[2]) === inode) return Number(match[1]) || null;
 	}
 	return null;
+}
+
+/** Clock ticks of it and its children, proc(5): utime, stime, cutime, cstime. Empty where it is gone, or not seen from here. */
+function workDone(pid: number | null): string {
+	if (pid === null) return '';
+	try {
+		// behind the name, which may hold anything
+		const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+			.replace(/^.*\) /s, '')
+			.split(' ');
+		return fields.slice(11, 15).join();
+	} catch {
+		return ''; // it ended meanwhile
+	}
 }
