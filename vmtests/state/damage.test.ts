@@ -117,7 +117,7 @@ describe('net check finds what was damaged, and says what to type', () => {
 	});
 });
 
-test('net gc takes away what nobody needs, and nothing else', async ({ lab, requires }) => {
+test('net gc takes away what nobody needs, and nothing else', { timeout: 600_000 }, async ({ lab, requires }) => {
 	await requires('veth');
 	const { net, vm, state, done, reaches } = await scene(lab);
 	const [web, api] = (['web', 'api'] as const).map((name) => request(name, { device: 'veth', forward: 'redirect' }));
