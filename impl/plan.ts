@@ -1,7 +1,7 @@
 /** What has to be done on this host to add a container, or to take one away: steps, in the order in which they are safe. */
 import { readFileSync } from 'node:fs';
 import { deviceIndex, findDevice } from './addresses.ts';
-import type { ContainerSpec } from './container.ts';
+import type { ContainerSpec, Uplink } from './container.ts';
 import { type DevicePair, INNER, type PairKind, pairKind } from './devices/device.ts';
 import { createSlave, type IpvlanDevice, isIpvlan, moveSlave, slaveCommands } from './devices/ipvlan.ts';
 import { containerCgroup, makeCgroup, removeCgroup } from './devices/none.ts';
@@ -118,7 +118,7 @@ function refuseTaken(spec: ContainerSpec): void {
 
 /** Closed until the last step: down, and netkit blackholed too. */
 async function pairSteps(spec: ContainerSpec, kind: PairKind, netns: string): Promise<Step[]> {
-	const pair = devicePair(spec.name, netns, mtuOf(spec.uplinks[0]!.device));
+	const pair = devicePair(spec.name, netns, smallestMtu(spec.uplinks));
 	return [
 		ipStep(null, kind.create(pair)),
 		...tableSteps(spec, kind, pair),
@@ -351,6 +351,7 @@ function removeCgroupStep({ name }: ContainerSpec, others: readonly ContainerSpe
 	return { what: `rmdir ${containerCgroup(name)}`, run: () => removeCgroup(name, last) };
 }
 
-function mtuOf(device: string): number {
-	return Number(readFileSync(`/sys/class/net/${device}/mtu`, 'utf8'));
+/** Past the stack nobody tells a container that the uplink it failed over to carries less. */
+function smallestMtu(uplinks: readonly Uplink[]): number {
+	return Math.min(...uplinks.map(({ device }) => Number(readFileSync(`/sys/class/net/${device}/mtu`, 'utf8'))));
 }
