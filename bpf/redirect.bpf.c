@@ -203,6 +203,8 @@ int egress_guard(struct __sk_buff *skb)
 	return has_uplink(container->uplinks, fib.ifindex) ? VERDICT_PASS : drop(ifindex, WRONG_UPLINK);
 }
 
+#define VLAN_ID 0x0fff
+
 /* On the uplink: tcx/ingress or clsact ingress. redirect_peer is legal nowhere else. */
 SEC("tc")
 int ingress_peer(struct __sk_buff *skb)
@@ -210,8 +212,13 @@ int ingress_peer(struct __sk_buff *skb)
 	struct endpoint *to, *from;
 	struct route route;
 
-	/* a tagged frame is for the VLAN device above this one */
-	if (skb->vlan_present || !load_route(skb, &route))
+	if (skb->vlan_present) {
+		/* a tagged frame is for the VLAN device above this one; VLAN 0 is none, and says a priority
+		 * (802.1p) */
+		if (skb->vlan_tci & VLAN_ID || bpf_skb_vlan_pop(skb))
+			return VERDICT_PASS;
+	}
+	if (!load_route(skb, &route))
 		return VERDICT_PASS;
 	/* who lives on this host does not come by the wire */
 	from = bpf_map_lookup_elem(&endpoints, &route.source);
