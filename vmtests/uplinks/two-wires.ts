@@ -32,10 +32,6 @@ export function peerByEth1({ state, vm, trace }: Lab): Node {
 	return new LabEnd({ ...state.peer, ipv6: '2001:db8:0:3::2', ipv4: '203.0.113.2' }, vm, trace);
 }
 
-export async function dropCounts({ vm }: Lab): Promise<Record<string, number>> {
-	return vm.use<typeof import('../support/guest/drop-counts.ts')>('vmtests/support/guest/drop-counts.ts').dropCounts();
-}
-
 /** Commands in the host, one a line. */
 export async function inHost({ host }: Lab, ...commands: string[]): Promise<string> {
 	return (await host.exec(['sh', '-ec', commands.join('\n')])).stdout;
