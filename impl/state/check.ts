@@ -51,7 +51,9 @@ async function checkContainer(
 	if (missing.length)
 		return missing.map(({ device }) => lack(`its uplink ${device}`, `a device ${device}`, 'no such device'));
 	const inner = await innerFacts(spec);
+	const down = spec.uplinks.filter(({ device }) => !facts.links.get(device)?.flags.includes('UP'));
 	return [
+		...down.map(({ device }) => lack(`its uplink ${device}`, 'up', 'down', `ip link set dev ${device} up`)),
 		...checkHostEnd(spec, facts, lack),
 		...(inner ? checkInside(spec, inner, lack) : []),
 		...checkPrograms(spec, inner?.link?.ifindex ?? null, lack),

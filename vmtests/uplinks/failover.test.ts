@@ -59,6 +59,12 @@ function failingOver({ needs, lab: wired }: Wired): void {
 		expect(await made.web.udp(far, 53)).toFollowPath(BY_ETH1);
 		expect(await made.web.udp(far, 53, { family: 4 })).toFollowPath(BY_ETH1);
 
+		expect((await check()).map(({ what, found }) => [what, found])).toEqual([
+			['its uplink eth0', 'down'],
+			['the route by its uplink', 'no such route'],
+			['the route by its uplink', 'no such route'],
+		]);
+
 		// the kernel forgets the routes of a device that is set down, and has none of them when it is up again
 		await inHost(made, ...UP_AGAIN);
 		expect(await made.web.udp(far, 53)).toFollowPath(BY_ETH1);
