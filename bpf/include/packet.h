@@ -77,16 +77,29 @@ static __always_inline void map_ipv4(struct address *to, __be32 address)
 }
 
 /*
- * Relative to the network header: a netkit L3 device has no Ethernet header, and whether skb->data stands
- * before or behind one differs between hooks. Returns false where the packet is no IP, too short, or not of
- * the version that it is sent as.
+ * The network header's first bytes, wherever they are: a netkit L3 device has no Ethernet header, and whether
+ * skb->data stands before or behind one differs between hooks. A NIC may leave all behind the Ethernet header
+ * in pages, which this way of reading does not look into, until they are pulled.
  */
+static __always_inline bool load_network_header(struct __sk_buff *skb, void *header, __u32 size)
+{
+	__u32 wanted = ETHERNET_HEADER + size;
+
+	if (!bpf_skb_load_bytes_relative(skb, 0, header, size, BPF_HDR_START_NET))
+		return true;
+	if (wanted > skb->len)
+		wanted = skb->len;
+	return !bpf_skb_pull_data(skb, wanted) &&
+	       !bpf_skb_load_bytes_relative(skb, 0, header, size, BPF_HDR_START_NET);
+}
+
+/* Returns false where the packet is no IP, too short, or not of the version that it is sent as. */
 static __always_inline bool load_route(struct __sk_buff *skb, struct route *route)
 {
 	if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
 		struct ipv6_header header;
 
-		if (bpf_skb_load_bytes_relative(skb, 0, &header, sizeof(header), BPF_HDR_START_NET))
+		if (!load_network_header(skb, &header, sizeof(header)))
 			return false;
 		route->family = AF_INET6;
 		route->next = header.next;
@@ -100,7 +113,7 @@ static __always_inline bool load_route(struct __sk_buff *skb, struct route *rout
 	if (skb->protocol == bpf_htons(ETH_P_IP)) {
 		struct ipv4_header header;
 
-		if (bpf_skb_load_bytes_relative(skb, 0, &header, sizeof(header), BPF_HDR_START_NET))
+		if (!load_network_header(skb, &header, sizeof(header)))
 			return false;
 		route->family = AF_INET;
 		route->next = header.protocol;
