@@ -45,8 +45,8 @@ function raised({ device, forward, ends, told }: (typeof DIFFERENCES)[number]): 
 			// once it is told, the next one goes in pieces
 			if (told) await web.udp(peer, 53, { family, size: 2_000 });
 		}
-		const counted = ends === 'in the program' ? [{ at: 'host:web', reason: 'TOO_BIG', count: 2 }] : [];
-		expect(await drops()).toEqual(counted);
+		const counted = (await drops()).filter(({ reason }) => reason === 'TOO_BIG');
+		expect(counted).toEqual(ends === 'in the program' ? [{ at: 'host:web', reason: 'TOO_BIG', count: 2 }] : []);
 	});
 }
 
