@@ -118,7 +118,9 @@ int slave_guard(struct __sk_buff *skb)
 	if (!load_source(skb, &source))
 		return drop(skb->ifindex, NOT_IP);
 	from = bpf_map_lookup_elem(&endpoints, &source);
-	if (!from || !from->slave || from->slave != packet->dev->dev_id)
+	/* slaves of another uplink are counted from one as well: hence the netns, too */
+	if (!from || !from->slave || from->slave != packet->dev->dev_id ||
+	    from->netns != packet->dev->nd_net.net->ns.inum)
 		return drop(skb->ifindex, SPOOFED_SOURCE);
 	reason = judge_frame(skb, packet, from);
 	return reason == MAY_PASS ? VERDICT_NEXT : drop(skb->ifindex, reason);
@@ -163,16 +165,22 @@ int uplink_guard(struct __sk_buff *skb)
 /*
  * tcx/ingress of the uplink. A frame that says it is for this very MAC, in no protocol that ipvlan knows, is
  * handed to the uplink as if it had come by the wire, and from there to whom it is addressed: its socket
- * gives it away.
+ * gives it away, or, of a netns that a tenant made and moved the slave to, the sender's MAC, which nobody
+ * beyond the wire has.
  */
 SEC("tc")
 int uplink_ingress(struct __sk_buff *skb)
 {
 	struct sk_buff *packet = bpf_cast_to_kern_ctx(skb);
-	struct sock *socket = packet->sk;
 	struct netns *netns;
+	struct sock *socket;
+	__u8 macs[12], own[6];
 	__u32 inode;
 
+	if (!bpf_skb_load_bytes(skb, 0, macs, sizeof(macs)) &&
+	    !bpf_probe_read_kernel(own, sizeof(own), packet->dev->dev_addr) && same_mac(macs + 6, own))
+		return drop(skb->ifindex, SPOOFED_SOURCE);
+	socket = packet->sk;
 	if (!socket)
 		return VERDICT_NEXT;
 	inode = socket->__sk_common.skc_net.net->ns.inum;

@@ -20,7 +20,7 @@ struct tenant {
 	__u32 word[NAME_SIZE / 4];
 };
 
-/* A container, by the host end of its device. impl/forward/state.ts writes it. */
+/* A container, by the host end of its device. impl/forward/tables.ts writes it. */
 struct container {
 	struct address ipv6, ipv4;
 	struct tenant tenant;
@@ -218,7 +218,8 @@ static __always_inline bool routes_itself(struct __sk_buff *skb, struct route *r
 	}
 	route->upper = next;
 	route->upper_at = offset;
-	return next == IPPROTO_ROUTING || next == IPPROTO_HOPOPTS || next == IPPROTO_DSTOPTS;
+	return next == IPPROTO_ROUTING || next == IPPROTO_HOPOPTS || next == IPPROTO_DSTOPTS ||
+	       next == IPPROTO_FRAGMENT;
 }
 
 /*
