@@ -27,13 +27,13 @@ const SIOCGIFCONF = 0x8912;
 const SOCK_DGRAM = 2;
 
 /**
- * The addresses by which others reach this thread's netns: no loopback, and no link-local one, which every link has again. There may be
- * hundreds of links, each with a line to read here: neither an object of Node's each, nor a message of iproute2's.
+ * The addresses by which others reach this thread's netns, those on `lo` too: no loopback, and no link-local one, which every link has
+ * again. There may be hundreds of links, each with a line to read here: neither an object of Node's each, nor a message of iproute2's.
  */
 export function ownAddresses(): string[] {
 	const lines = readFileSync('/proc/thread-self/net/if_inet6', 'latin1');
 	// address, index, prefix length, scope (0: global), flags, name
-	const six = lines.matchAll(/^([0-9a-f]{32}) \w+ \w+ 00 \w+ +(?!lo$)/gm);
+	const six = lines.matchAll(/^([0-9a-f]{32}) \w+ \w+ 00 /gm);
 	return [...Array.from(six, ([, hex]) => hex!.match(/..../g)!.join(':')), ...ownIpv4Addresses()];
 }
 
@@ -51,8 +51,8 @@ function ownIpv4Addresses(): string[] {
 			const length = request.readInt32LE(0);
 			if (length === found.length) continue;
 			return Array.from({ length: length / IFREQ_SIZE }, (_, index) => found.subarray(index * IFREQ_SIZE))
-				.filter((one) => !/^lo[:\0]/.test(one.toString('latin1', 0, IFNAMSIZ)))
-				.map((one) => [...one.subarray(20, 24)].join('.'));
+				.map((one) => [...one.subarray(20, 24)].join('.'))
+				.filter((address) => !address.startsWith('127.'));
 		}
 	} finally {
 		closeSync(socket);

@@ -41,6 +41,16 @@ const WRONG: [string, Partial<ContainerRequest>, string][] = [
 	['a way that its device has not', { device: 'ipvlan-l2' }, 'ipvlan-l2 has no forward redirect'],
 	['an address with a prefix length', { ipv6: '2001:db8::1/64' }, '2001:db8::1/64 is no IPv6 address'],
 	['an address of the other family', { ipv4: '2001:db8::1' }, '2001:db8::1 is no IPv4 address'],
+	...['::', '::1', 'fe80::1', 'ff02::1', '::ffff:198.51.100.10'].map((ipv6): (typeof WRONG)[number] => [
+		`an IPv6 address that is nobody's, ${ipv6}`,
+		{ ipv6 },
+		`${ipv6} is no address that one can be reached by`,
+	]),
+	...['0.0.0.0', '127.0.0.1', '169.254.1.1', '224.0.0.1', '255.255.255.255'].map((ipv4): (typeof WRONG)[number] => [
+		`an IPv4 address that is nobody's, ${ipv4}`,
+		{ ipv4 },
+		`${ipv4} is no address that one can be reached by`,
+	]),
 	['no address at all', { ipv6: null }, 'web has no address'],
 	['no uplink', { uplinks: [] }, 'web has no uplink'],
 	[

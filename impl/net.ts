@@ -74,7 +74,7 @@ export async function addContainer(
 		try {
 			await carryOut(steps, how);
 		} catch (error) {
-			await carryOut(await stepsToRemove(spec, others()));
+			await undo(spec, others(), error);
 			throw error;
 		}
 		return attachmentsOf(spec);
@@ -88,10 +88,11 @@ export function removeContainer(name: string, how: Partial<DryRun> = {}): Promis
 	return removeContainers([name], how as How);
 }
 
-/** One after the other. Where there is none of a name, nothing is taken away. */
+/** One after the other, each name once. Where there is none of a name, nothing is taken away. */
 export function removeContainers(names: readonly string[], how: DryRun): Promise<Step[]>;
 export function removeContainers(names: readonly string[], how?: How): Promise<void>;
-export function removeContainers(names: readonly string[], how: Partial<DryRun> = {}): Promise<unknown> {
+export function removeContainers(asked: readonly string[], how: Partial<DryRun> = {}): Promise<unknown> {
+	const names = [...new Set(asked)];
 	return locked(async () => {
 		const records = readRecords();
 		const missing = names.find((name) => !records.some(({ spec }) => spec.name === name));
@@ -201,6 +202,22 @@ async function stepsToRemove(spec: ContainerSpec, others: readonly ContainerSpec
 		...(await planRemove(spec, others)),
 		...(others.length ? [{ what: `forget the record of ${name}`, run: () => deleteRecord(name) }] : []),
 	];
+}
+
+/** What was begun, after `error`. Throws a DatapathError that tells of both where this fails too. */
+async function undo(spec: ContainerSpec, others: readonly ContainerSpec[], error: unknown): Promise<void> {
+	try {
+		// It was the load that failed: there is no record yet, and nothing else.
+		if (isLoaded()) await carryOut(await stepsToRemove(spec, others));
+		else clear();
+	} catch (cause) {
+		const words = (one: unknown) => (one instanceof Error ? one.message : String(one));
+		throw new DatapathError(`${words(error)}\nand what was begun for ${spec.name} could not be undone`, {
+			log: words(cause),
+			hint: 'pathproof net gc',
+			cause: error,
+		});
+	}
 }
 
 /** Whether the datapath is gone after these steps. */

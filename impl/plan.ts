@@ -1,6 +1,6 @@
 /** What has to be done on this host to add a container, or to take one away: steps, in the order in which they are safe. */
 import { readFileSync } from 'node:fs';
-import { deviceIndex, findDevice } from './addresses.ts';
+import { addressBytes, deviceIndex, findDevice, ownAddresses } from './addresses.ts';
 import type { ContainerSpec, Uplink } from './container.ts';
 import { type DevicePair, INNER, type PairKind, pairKind } from './devices/device.ts';
 import { createSlave, type IpvlanDevice, isIpvlan, moveSlave, slaveCommands } from './devices/ipvlan.ts';
@@ -44,7 +44,7 @@ type Others = () => readonly ContainerSpec[];
  */
 export async function planAdd(spec: ContainerSpec, others: Others, { undone = false } = {}): Promise<Step[]> {
 	refuse(spec, others);
-	if (!undone) refuseTaken(spec);
+	if (!undone) await refuseTaken(spec);
 	if (spec.device === 'none')
 		return [{ what: `mkdir -p ${containerCgroup(spec.name)}`, run: () => makeCgroup(spec.name) }];
 	const netns = spec.netns ?? spec.name;
@@ -90,6 +90,21 @@ function refuse(spec: ContainerSpec, others: Others): void {
 		(address) => isEndpoint(address) && others().some((other) => addressesOf(other).includes(address)),
 	);
 	if (taken) throw new DatapathError(`${taken} is another container's already`, { hint: 'pathproof net ls' });
+	const own = new Set(ownAddresses().map((address) => addressBytes(address).toString('hex')));
+	const hosts = addressesOf(spec).find((address) => own.has(addressBytes(address).toString('hex')));
+	if (hosts && spec.device !== 'none')
+		throw new DatapathError(`${hosts} is this host's own`, {
+			hint: 'ip address; give it one that is routed to this host',
+		});
+	const netnsOf = ({ netns, name }: ContainerSpec) => netns ?? name;
+	const owner =
+		spec.netns === null
+			? undefined
+			: others().find((other) => other.device !== 'none' && netnsOf(other) === spec.netns);
+	if (owner && spec.device !== 'none')
+		throw new DatapathError(`the netns ${spec.netns} is ${owner.name}'s already`, {
+			hint: `pathproof net show ${owner.name}`,
+		});
 	if (spec.netns !== null && !hasNetns(spec.netns))
 		throw new DatapathError(`there is no netns ${spec.netns}`, {
 			hint: `ip netns add ${spec.netns}, or ip netns attach ${spec.netns} PID`,
@@ -107,12 +122,18 @@ function refuse(spec: ContainerSpec, others: Others): void {
 }
 
 /** What is there already is somebody's: neither used nor, when something fails, taken away. */
-function refuseTaken(spec: ContainerSpec): void {
+async function refuseTaken(spec: ContainerSpec): Promise<void> {
 	const what = hasNetns(spec.name) && spec.netns === null ? 'netns' : findDevice(spec.name) ? 'device' : null;
 	if (what)
 		throw new DatapathError(`there is a ${what} ${spec.name} already`, {
 			hint:
 				what === 'netns' ? `ip netns del ${spec.name}, or another name` : `ip link del ${spec.name}, or another name`,
+		});
+	if (spec.netns === null || spec.device === 'none') return;
+	const links = await ipJson<{ ifname: string }>(spec.netns, ['link']);
+	if (links.some(({ ifname }) => ifname === INNER))
+		throw new DatapathError(`there is a device ${INNER} in the netns ${spec.netns} already`, {
+			hint: `ip -n ${spec.netns} link`,
 		});
 }
 
@@ -302,6 +323,8 @@ interface Rule {
 	family: Family;
 	priority: number;
 	src: string;
+	table?: string;
+	suppress_prefixlen?: number;
 }
 
 const FAMILIES: readonly Family[] = ['-6', '-4'];
@@ -332,7 +355,7 @@ async function routingLeft(spec: ContainerSpec, others: readonly ContainerSpec[]
 		stepOf({ netns: null, family }, [
 			...rules
 				.filter((rule) => rule.family === family)
-				.map(({ priority, src }) => `rule del pref ${priority} from ${src}`),
+				.map((rule) => `rule del ${isSharedRule(rule) ? MAIN_FIRST_RULE : `pref ${rule.priority} from ${rule.src}`}`),
 			...(await routes(family)).map(({ dst, table }) => `route del ${dst} table ${table}`),
 		]),
 	);

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { deviceIndex, deviceName } from '../addresses.ts';
+import { DatapathError } from '../errors.ts';
 import {
 	attachClsact,
 	detachClsact,
@@ -142,7 +143,10 @@ export function removeUnusedQdiscs(): void {
 /** Anybody's. */
 function hasFilters(device: string): boolean {
 	return ['ingress', 'egress'].some((side) => {
-		const { stdout } = spawnSync('tc', ['-j', 'filter', 'show', 'dev', device, side], { encoding: 'utf8' });
+		const args = ['-j', 'filter', 'show', 'dev', device, side];
+		const { stdout, error: cause } = spawnSync('tc', args, { encoding: 'utf8' });
+		// without an answer a qdisc would go with somebody else's filters
+		if (cause) throw new DatapathError('tc cannot be run', { lacking: true, hint: 'apt-get install iproute2', cause });
 		return !/^\s*(\[\s*\]\s*)?$/.test(stdout ?? '');
 	});
 }

@@ -75,9 +75,9 @@ export function isContainerRule({ priority }: { priority: number }): boolean {
 	return priority > MAIN_FIRST && priority <= NOWHERE_ELSE;
 }
 
-/** One for each family, before all rules of containers. */
-export function isSharedRule({ priority }: { priority: number }): boolean {
-	return priority === MAIN_FIRST;
+/** One for each family, before all rules of containers. Another's of the same priority is none of ours. */
+export function isSharedRule(rule: { priority: number; table?: string; suppress_prefixlen?: number }): boolean {
+	return rule.priority === MAIN_FIRST && rule.table === 'main' && rule.suppress_prefixlen === 0;
 }
 
 export function isOwnTable(table: number): boolean {

@@ -6,7 +6,7 @@ import { type ContainerSpec, MAX_UPLINKS, type Uplink } from '../container.ts';
 import { type PairKind, pairKind } from '../devices/device.ts';
 import { slaveId } from '../devices/ipvlan.ts';
 import { u32 } from '../libbpf/map.ts';
-import { NETNS_DIR, namedNetns } from '../netns.ts';
+import { hasNetns, NETNS_DIR, namedNetns } from '../netns.ts';
 import { ensureLoaded, isLoaded, type MapName, withMap } from './datapath.ts';
 
 const AF_INET = 2;
@@ -115,7 +115,8 @@ export function writeNetns(specs: readonly ContainerSpec[]): void {
 	ensureLoaded('ipvlan');
 	withMap('netnses', (map) => {
 		for (const spec of specs) {
-			if (spec.device === 'none') continue;
+			// one whose netns is gone is garbage.ts's, and no reason to refuse another
+			if (spec.device === 'none' || !hasNetns(spec.netns ?? spec.name)) continue;
 			map.update(u32(netnsInode(spec)), u32(pairKind(spec.device) ? JUDGED.byDevice : JUDGED.bySlave));
 		}
 	});
