@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { containerSpec } from '../container.ts';
-import { containerRules, uplinkRoutes } from './routes.ts';
+import { containerRules, isSharedRule, uplinkRoutes } from './routes.ts';
 
 const index = (device: string) => ({ eth0: 2, eth1: 3 })[device]!;
 const web = containerSpec({
@@ -44,4 +44,10 @@ test("without a next hop the host's own routes decide, and no rule is made", () 
 	const spec = { ...web, uplinks: [{ device: 'eth0' }] };
 	expect(uplinkRoutes(spec, index)).toEqual([]);
 	expect(containerRules(spec, index)).toEqual([]);
+});
+
+test("a rule of somebody else's is not taken for the one that all containers share, whatever its priority", () => {
+	expect(isSharedRule({ priority: 1000, table: 'main', suppress_prefixlen: 0 })).toBe(true);
+	expect(isSharedRule({ priority: 1000, table: '42' })).toBe(false);
+	expect(isSharedRule({ priority: 1001, table: 'main', suppress_prefixlen: 0 })).toBe(false);
 });
