@@ -23,7 +23,13 @@ describe.for(CELLS)('an upgrade of $device', (cell) => {
 		const on = await scene(lab);
 		await on.net.addContainer(request('web', cell));
 		const before = await attachedIds(on, 'web');
-		await on.vm.exec(['sysctl', '-qw', 'net.core.rmem_max=33554432', 'net.core.netdev_max_backlog=100000']);
+		await on.vm.exec([
+			'sysctl',
+			'-qw',
+			'net.core.rmem_max=33554432',
+			'net.core.wmem_max=33554432',
+			'net.core.netdev_max_backlog=100000',
+		]);
 		const full = await buffersFull(on);
 		const { upgrades, end } = await underTraffic(on, [
 			...['--udp', '--bitrate', '2M', '--length', '1000', '--window', '16M'],
