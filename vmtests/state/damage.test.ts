@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'pathproof';
 import type { ContainerRequest } from '../../impl/container.ts';
+import { FULL } from '../support/config.ts';
 import { netCheckDocument } from '../support/schema.ts';
 import { request, type Scene, scene } from './scene.ts';
 
@@ -70,7 +71,7 @@ async function isFoundAndMended({ net, vm }: Scene, web: ContainerRequest, damag
 }
 
 describe('net check finds what was damaged, and says what to type', () => {
-	test('of a veth, redirected', { timeout: 900_000 }, async ({ lab, requires }) => {
+	test('of a veth, redirected', { tags: [FULL], timeout: 900_000 }, async ({ lab, requires }) => {
 		await requires('veth');
 		await isFoundAndMended(await scene(lab), request('web', { device: 'veth', forward: 'redirect' }), [
 			...COMMON,
@@ -91,7 +92,7 @@ describe('net check finds what was damaged, and says what to type', () => {
 		]);
 	});
 
-	test('of a veth behind the stack', { timeout: 900_000 }, async ({ lab, requires }) => {
+	test('of a veth behind the stack', { tags: [FULL], timeout: 900_000 }, async ({ lab, requires }) => {
 		await requires('veth');
 		await isFoundAndMended(
 			await scene(lab),

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'pathproof';
+import { addWords, request, scene } from '../state/scene.ts';
 import { netChangeDocument, netCheckDocument, netLsDocument, netShowDocument } from '../support/schema.ts';
-import { addWords, request, scene } from './scene.ts';
 
 const VETH = request('web', { device: 'veth', forward: 'redirect' });
 
