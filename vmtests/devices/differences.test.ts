@@ -42,7 +42,8 @@ const THROUGH = {
 	rulesOut: ['prerouting', 'forward', 'postrouting'],
 	rulesIn: ['prerouting', 'forward', 'postrouting'],
 } as const;
-const SLAVE = { ...PAIR, fromHost: false } as const;
+/** The host has no route to a slave's address: its neighbours are beyond the uplink. */
+const SLAVE = { ...PAIR, fromHost: false, toHost: false } as const;
 const OUTPUT = ['output', 'postrouting'];
 
 const GATEWAY = ['fe80::1'];
@@ -68,7 +69,7 @@ const TABLE: Record<string, Told> = {
 	'netkit-l3 redirect': { ...PAST, neighbours: [] },
 	'netkit-l3 fib': { ...PAST, neighbours: [] },
 	'netkit-l3 redirect-egress': { ...PAST, neighbours: [] },
-	'ipvlan-l2 native': { ...SLAVE, toHost: false, neighbours: NEXT_HOPS, rulesOut: [], rulesIn: [] },
+	'ipvlan-l2 native': { ...SLAVE, neighbours: NEXT_HOPS, rulesOut: [], rulesIn: [] },
 	'ipvlan-l3 native': { ...SLAVE, neighbours: [], rulesOut: OUTPUT, rulesIn: [] },
 	'ipvlan-l3s native': { ...SLAVE, neighbours: [], rulesOut: OUTPUT, rulesIn: ['prerouting', 'input'] },
 };
