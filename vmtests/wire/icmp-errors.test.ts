@@ -16,9 +16,7 @@ function errors(row: Row): void {
 				said = await run(sender, knock);
 			});
 			expect(trace.in.map(({ packet }) => packet.detail)).toEqual([UNREACHABLE[family]]);
-			expect(trace.in).toFollowPath(
-				path`peer:eth0 xmit, host:eth0 receive, …, ${row.who}:eth0 receive, …, ${row.who} icmp deliver`,
-			);
+			expect(trace.in).toFollowPath(path`…, host:eth0 receive, …, ${row.who}:eth0 receive, …, ${row.who} icmp deliver`);
 			expect(said).toMatch(/Connection refused/);
 		}
 	});

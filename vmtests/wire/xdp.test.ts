@@ -1,4 +1,4 @@
-import { buildProgram, describe, expect, type Lab, type Node, path, test } from 'pathproof';
+import { buildProgram, describe, expect, type Lab, type Node, test } from 'pathproof';
 import { FULL } from '../support/config.ts';
 import { containerOf, FAMILIES, OTHERS, type Row, run, SAMPLE } from './rows.ts';
 
@@ -34,7 +34,7 @@ function guarded(row: Row): void {
 		await load(made, made.host, 'xdpdrv', 'pass');
 		for (const family of FAMILIES) {
 			const trace = await made.peer.udp(container, 53, { family });
-			expect(trace).toFollowPath(path`peer:eth0 xmit, …, ${row.who}:eth0 receive, ${row.who} udp deliver`);
+			expect(trace).toTraverse(`${row.who} udp deliver`);
 			if (row.forward !== 'stack') expect(trace).toTraverse('host:eth0 ingress[ingress_peer → redirect]');
 			expect(await container.udp(made.peer, 53, { family })).toTraverse('host:eth0 xmit');
 		}
