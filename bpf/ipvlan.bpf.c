@@ -18,9 +18,6 @@
 #include "include/neighbour.h"
 #include "include/kernel.h"
 
-/* TCX_NEXT: whoever comes after has a say as well, the container's owner on their own device too */
-#define VERDICT_NEXT -1
-
 /* since 6.2 (fd264ca02094); the links that these programs need are newer */
 extern void *bpf_cast_to_kern_ctx(void *skb) __ksym;
 

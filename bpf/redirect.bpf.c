@@ -197,6 +197,9 @@ int egress_guard(struct __sk_buff *skb)
 	if (!admit(skb, container, &route, &there, &verdict) || there)
 		return verdict;
 	verdict = ask_routes(skb, &route, &fib);
+	/* into a tunnel, of which the lookup does not tell by which device it leaves */
+	if (verdict == BPF_FIB_LKUP_RET_UNSUPP_LWT)
+		return drop(ifindex, NO_ROUTE);
 	if (verdict != BPF_FIB_LKUP_RET_SUCCESS && verdict != BPF_FIB_LKUP_RET_NO_NEIGH &&
 	    verdict != BPF_FIB_LKUP_RET_FRAG_NEEDED)
 		return VERDICT_PASS;
@@ -216,19 +219,23 @@ int ingress_peer(struct __sk_buff *skb)
 		/* a tagged frame is for the VLAN device above this one; VLAN 0 is none, and says a priority
 		 * (802.1p) */
 		if (skb->vlan_tci & VLAN_ID || bpf_skb_vlan_pop(skb))
-			return VERDICT_PASS;
+			return VERDICT_NEXT;
 	}
 	if (!load_route(skb, &route))
-		return VERDICT_PASS;
+		return VERDICT_NEXT;
 	/* who lives on this host does not come by the wire */
 	from = bpf_map_lookup_elem(&endpoints, &route.source);
 	if (from)
 		return drop(skb->ifindex, SPOOFED_SOURCE);
 	to = bpf_map_lookup_elem(&endpoints, &route.destination);
 	if (!to || (to->delivery != DELIVER_PEER && to->delivery != DELIVER_EGRESS))
-		return VERDICT_PASS;
+		return VERDICT_NEXT;
 	if (!has_uplink(to->uplinks, skb->ifindex))
 		return drop(skb->ifindex, WRONG_UPLINK);
+	/* a neighbour of the uplink is none of the container's: no advertisement of a router, no redirect
+	 * from it */
+	if (is_neighbour_discovery(skb, &route))
+		return drop(skb->ifindex, SPOOFED_NEIGHBOUR);
 	return bpf_redirect_peer(to->ifindex, 0);
 }
 

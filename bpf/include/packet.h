@@ -19,6 +19,9 @@
 /* TC_ACT_*, TCX_* and NETKIT_* agree on these: a program means the same by them wherever it is attached. */
 #define VERDICT_PASS 0
 #define VERDICT_DROP 2
+/* TCX_NEXT and TC_ACT_UNSPEC: whoever comes after has a say as well, on an uplink and on a container's own
+ * device */
+#define VERDICT_NEXT -1
 
 /* An address of either family. IPv4 is ::ffff:a.b.c.d, so that one map holds both. */
 struct address {

@@ -45,7 +45,7 @@ const SLAVE_RECEIVES: Partial<Record<Device, string>> = {
 	// by the host's stack, up to a hook of its netfilter's
 	'ipvlan-l3s': 'FROM_WIRE, host IP receive, host netfilter input',
 };
-const FROM_WIRE = 'host:eth0 ingress[tcx uplink_ingress → next], host:eth0 ingress[tcx ingress_peer → pass]';
+const FROM_WIRE = 'host:eth0 ingress[tcx uplink_ingress → next], host:eth0 ingress[tcx ingress_peer → next]';
 
 interface Forwarding {
 	program: string;
@@ -141,7 +141,7 @@ export function multicastEnd(row: Row, { direction, family }: Column, kernel: Ke
 		};
 	}
 	const wire = 'peer:eth0 xmit, host:eth0 receive';
-	const judged = slave ? FROM_WIRE : forward === 'stack' ? '' : 'host:eth0 ingress[TC ingress_peer → pass]';
+	const judged = slave ? FROM_WIRE : forward === 'stack' ? '' : 'host:eth0 ingress[TC ingress_peer → next]';
 	return { way: fill(join(wire, judged, 'host IP receive'), row, family, kernel), reasons: NOT_A_MEMBER };
 }
 

@@ -2,6 +2,9 @@
 import type { GuestProcess, Vm } from '../../kernels/vm.ts';
 import { PEER } from './scene.ts';
 
+/** Echo requests of half a second: a busy machine answers that late. */
+const ON_ITS_WAY = 10;
+
 export class Traffic implements AsyncDisposable {
 	#ping: GuestProcess;
 	#said = '';
@@ -21,16 +24,18 @@ export class Traffic implements AsyncDisposable {
 		return traffic;
 	}
 
-	/** Answers which were lost; what is on its way when it is stopped is not. */
+	/** Answers which were lost; what is on its way when it is stopped, of the last half second, is not. */
 	async stop(): Promise<string[]> {
 		await this.#ping.kill('SIGINT');
 		await this.#ping.ended;
 		const replies = new Set([...this.#said.matchAll(/icmp_seq=(\d+) ttl/g)].map(([, sequence]) => Number(sequence)));
 		const last = Math.max(...replies);
-		const lost = Array.from({ length: last }, (_, index) => index + 1).filter((sequence) => !replies.has(sequence));
+		const sent = Number(/(\d+) packets transmitted/.exec(this.#said)?.[1]);
+		const until = sent - last > ON_ITS_WAY ? sent : last;
+		const lost = Array.from({ length: until }, (_, index) => index + 1).filter((sequence) => !replies.has(sequence));
 		// also what ping itself said: an address that is unreachable for a moment, a device that is down
 		const errors = this.#said.split('\n').filter((line) => /unreachable|sendmsg|down/i.test(line));
-		return [...lost.map((sequence) => `echo ${sequence} of ${last}`), ...errors];
+		return [...lost.map((sequence) => `echo ${sequence} of ${sent}`), ...errors];
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
