@@ -2,7 +2,7 @@ import { describe, expect, test } from 'pathproof';
 import { newerPrograms } from './newer.ts';
 import { addWords, request, type Scene, scene } from './scene.ts';
 
-const SECONDS = 8;
+const SECONDS = 10;
 const CELLS = [
 	{ device: 'veth', forward: 'redirect', needs: 'veth' },
 	{ device: 'netkit-l3', forward: 'redirect', needs: 'netkit' },
@@ -36,14 +36,14 @@ describe.for(CELLS)('an upgrade of $device', (cell) => {
 		]);
 		// What the receiver had no room for had arrived: it may have stood still meanwhile, on a busy machine.
 		const lostOnTheWay = end.sum.lost_packets - ((await buffersFull(on)) - full);
-		expect({ lostOnTheWay, upgrades: upgrades >= 2 }).toEqual({ lostOnTheWay: 0, upgrades: true });
+		expect({ lostOnTheWay, upgrades: upgrades >= 1 }).toEqual({ lostOnTheWay: 0, upgrades: true });
 		expect(end.sum.packets).toBeGreaterThan(1000);
 
 		const spurious = await duplicates(on);
 		const tcp = await underTraffic(on, ['--bitrate', '40M']);
 		// What the receiver had already was not lost, only late: this machine may have stood still meanwhile.
 		const lost = Math.max(0, tcp.end.sum_sent.retransmits - ((await duplicates(on)) - spurious));
-		expect({ lost, upgrades: tcp.upgrades >= 2 }).toEqual({ lost: 0, upgrades: true });
+		expect({ lost, upgrades: tcp.upgrades >= 1 }).toEqual({ lost: 0, upgrades: true });
 
 		const after = await attachedIds(on, 'web');
 		expect(Object.keys(after)).toEqual(Object.keys(before));
