@@ -96,9 +96,10 @@ static __always_inline __u32 judge_frame(struct __sk_buff *skb, const struct sk_
 	if (is_neighbour_discovery(skb, &route))
 		return speaks_for_itself(skb, &route, own) ? MAY_PASS : SPOOFED_NEIGHBOUR;
 	there = bpf_map_lookup_elem(&endpoints, &route.destination);
-	if (there)
-		return there->ifindex && !may_talk(&from->tenant, &there->tenant) ? FOREIGN_TENANT : MAY_PASS;
-	return is_link_scope(&route) ? LINK_SCOPE : MAY_PASS;
+	if (there && there->ifindex && !may_talk(&from->tenant, &there->tenant))
+		return FOREIGN_TENANT;
+	/* a frame for everybody is one, whosever the packet in it is */
+	return macs[0] & 1 || (!there && is_link_scope(&route)) ? LINK_SCOPE : MAY_PASS;
 }
 
 /* tcx/egress of the container's eth0 */
