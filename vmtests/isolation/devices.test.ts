@@ -45,7 +45,8 @@ const REFUSED: readonly (readonly [string, string, RegExp])[] = [
 	],
 ];
 
-for (const { device, forward, needs, tags } of DEVICES) {
+for (const { device, forward, needs } of DEVICES) {
+	const tags = [FULL];
 	test(`a container on ${device} is kept out of the host's netns, its neighbour's, and their settings`, {
 		tags,
 	}, async ({ lab, requires }) => {

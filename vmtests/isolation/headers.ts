@@ -128,6 +128,17 @@ export const HEADERS: readonly Attack[] = [
 		control: 'api socket',
 	},
 	{
+		title: 'a container cannot send to everybody on the wire what is for one',
+		on: ['ipvlan-l2'],
+		shots: (arena, nonce) => [
+			{ ...own(arena, nonce(0)), to: 'ff:ff:ff:ff:ff:ff' },
+			{ ...own(arena, nonce(1)), to: '33:33:00:00:00:01' },
+			{ ...own(arena, nonce(2), { destination: '192.0.2.255' }, 4), to: 'ff:ff:ff:ff:ff:ff' },
+		],
+		verdict: 'LINK_SCOPE',
+		control: 'peer',
+	},
+	{
 		title: 'a container cannot send a frame that is cut short, in the IPv6 header',
 		shots: (arena, nonce) => [own(arena, nonce(0))],
 		reshape: (frame) => frame.subarray(0, 14 + 38),

@@ -1,5 +1,6 @@
 /** What a container's owner may do, and what of others stays hidden from them; and that one who floods hurts nobody else. */
 import { buildProgram, expect, test } from 'pathproof';
+import { FULL } from '../support/config.ts';
 import { arp, buildFrame, neighbourMessage, udp } from '../support/frames.ts';
 import { openSender } from '../support/sender.ts';
 import { Arena, arenaRequest, DEVICES, gate, PORT } from './arena.ts';
@@ -21,7 +22,10 @@ for (const { device, forward, needs, tags } of DEVICES) {
 		await say(api, peer, THEIRS);
 		await say(web, peer, MINE);
 		await say(peer, web, MINE);
-		await watch.waitFor(new RegExp(`> .*${web.ipv6}.*`));
+		await watch.waitFor(new RegExp(MINE));
+		// whatever was to be seen has been, once this is
+		await peer.exec(['ping', '-c1', '-W5', web.ipv6]);
+		await watch.waitFor(/echo reply/);
 		await watch.kill('SIGINT');
 		const { stdout } = await watch.ended;
 		expect(stdout.split(MINE)).toHaveLength(3);

@@ -1,5 +1,6 @@
 /** What neighbours believe after a container has lied to all of them. */
 import { expect, type Lab, test } from 'pathproof';
+import { FULL } from '../support/config.ts';
 import { Arena, arenaRequest, DEVICES } from './arena.ts';
 import { NEIGHBOURS } from './neighbours.ts';
 
@@ -26,7 +27,8 @@ async function doubt({ host, peer }: Lab): Promise<void> {
 		]);
 }
 
-for (const { device, forward, needs, tags } of DEVICES) {
+for (const { device, forward, needs } of DEVICES) {
+	const tags = [FULL];
 	if (device.endsWith('l3') || device.endsWith('l3s')) continue;
 
 	test(`what a container on ${device} says of others is believed by nobody, and without the guard by some`, {
