@@ -10,7 +10,7 @@ const THEIRS = 'between-peer-and-api-0815';
 
 for (const { device, forward, needs, tags } of DEVICES) {
 	test(`the owner of a container on ${device} sees with tcpdump what is theirs, and nothing of others`, {
-		tags,
+		tags: [FULL],
 	}, async ({ lab, requires }) => {
 		await requires(...needs);
 		const { web, api, host, peer, vm } = await lab(arenaRequest(device, forward, true));
