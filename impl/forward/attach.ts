@@ -78,8 +78,8 @@ export function attach(
 	{ device, hook, point, first = false }: Place,
 ): Attachment {
 	const ifindex = deviceIndex(device);
-	const here = attachments(ifindex);
-	const present = here.find((one) => one.program === program.name);
+	const here = first ? attachments(ifindex) : [];
+	const present = first ? here.find((one) => one.program === program.name) : attachmentTo(ifindex, program.name);
 	if (present && isAlive(present)) return present;
 	// an interrupted call left word of what it did not do, or had undone
 	if (present) unlinkSync(present.pin);
@@ -87,16 +87,28 @@ export function attach(
 	const way = ways.find(({ link }) => link === null || hasLinkKind(program.fd, link)) ?? ways[0]!;
 	const priority = way.link ? 0 : first ? Math.min(OWN_PRIORITY, ...here.map((one) => one.priority)) - 1 : OWN_PRIORITY;
 	mkdirSync(ATTACHMENTS, { recursive: true });
-	// bpffs takes no dots in a name, and device names have them: hence the index
-	const path = join(ATTACHMENTS, [program.name, ifindex, way.kind, priority].join('@'));
-	const attachment: Attachment = { program: program.name, kind: way.kind, ifindex, priority, pin: path };
+	const attachment = attachmentAs(program.name, ifindex, way.kind, priority);
 	if (way.link === null) attachFilter(program.fd, attachment, point);
 	else {
 		const link = linkProgram(program.fd, ifindex, way.link, first ? 'first' : 'none');
-		pin(link, path);
+		pin(link, attachment.pin);
 		closeSync(link);
 	}
 	return attachment;
+}
+
+/** bpffs takes no dots in a name, and device names have them: hence the index. */
+function attachmentAs(program: string, ifindex: number, kind: AttachKind, priority: number): Attachment {
+	return { program, kind, ifindex, priority, pin: join(ATTACHMENTS, [program, ifindex, kind, priority].join('@')) };
+}
+
+/** A program of the datapath on one device, found without a look at all others; those that came before it are not known by this. */
+export function attachmentTo(ifindex: number, program: string): Attachment | undefined {
+	return [
+		attachmentAs(program, ifindex, 'netkit', 0),
+		attachmentAs(program, ifindex, 'tcx', 0),
+		attachmentAs(program, ifindex, 'clsact', OWN_PRIORITY),
+	].find(({ pin }) => existsSync(pin));
 }
 
 /** Pinned first: a link goes with the process that is killed before it pins it, a filter would stay, and nobody knew of it. */

@@ -3,7 +3,7 @@ import { findDevice } from '../addresses.ts';
 import type { ContainerSpec } from '../container.ts';
 import { pairKind } from '../devices/device.ts';
 import { isIpvlan } from '../devices/ipvlan.ts';
-import { type Attachment, attachments, filterOf, withPinned } from '../forward/attach.ts';
+import { type Attachment, attachments, attachmentTo, filterOf, withPinned } from '../forward/attach.ts';
 import { queryClsact } from '../libbpf/attach.ts';
 import { linkInfo, programIdentity } from '../libbpf/enumerate.ts';
 import { FROM_CONTAINER } from '../plan.ts';
@@ -34,9 +34,12 @@ export function expectedPrograms(spec: ContainerSpec): Placed[] {
 export function attachmentsOf(spec: ContainerSpec, slave: number | null = null): Attachment[] {
 	return expectedPrograms(spec).flatMap(({ program, device }) => {
 		const ifindex = device === null ? slave : findDevice(device);
-		const found = attachments(ifindex ?? undefined).filter((one) => one.program === program);
+		if (ifindex !== null) return attachmentTo(ifindex, program) ?? [];
 		// without its index the slave's are not told from those of other slaves: the last that was made is the newest
-		return ifindex === null ? found.sort((a, b) => b.ifindex - a.ifindex).slice(0, 1) : found;
+		return attachments()
+			.filter((one) => one.program === program)
+			.sort((a, b) => b.ifindex - a.ifindex)
+			.slice(0, 1);
 	});
 }
 
