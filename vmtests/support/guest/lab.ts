@@ -203,7 +203,7 @@ function uplink(device: string): Uplink {
 }
 
 /** A netns that belongs to a user namespace of its own, held by a process that does nothing. Answers its pid. */
-async function makeTenant(name: string): Promise<number> {
+export async function makeTenant(name: string): Promise<number> {
 	const own = readlinkSync('/proc/self/ns/net');
 	const [id, ...argv] = ['100000', 'unshare', '--user', '--map-root-user', '--net', 'sleep', 'infinity'];
 	// not root's own id: to the host's files it would still be root
