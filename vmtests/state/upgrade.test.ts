@@ -105,6 +105,8 @@ interface Iperf3 {
 async function underTraffic({ lab, vm }: Scene, words: string[]): Promise<{ upgrades: number; end: Iperf3 }> {
 	const { PATHPROOF_BPF } = await newerPrograms(vm);
 	const { upgradeTo } = lab.vm.use<typeof import('../support/guest/upgrade.ts')>('vmtests/support/guest/upgrade.ts');
+	// what an earlier measurement ended with
+	await upgradeTo(null);
 	await using _server = await vm.spawn(['iperf3', '--server', '--one-off', '--forceflush'], { netns: 'peer' });
 	await lab.peer.listening('t', 5201);
 	await using client = await vm.spawn(
