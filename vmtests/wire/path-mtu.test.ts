@@ -47,7 +47,8 @@ function told(row: Row): void {
 		const far = await narrowBeyond(made);
 		for (const family of FAMILIES) {
 			expect(await knownMtu(sender, far, family)).toBe(1500);
-			const datagram = `head -c 1400 /dev/zero | socat -u -b 1400 - UDP${family}-SENDTO:${far.literal(family)}:53`;
+			// the kernel asks whose it was: the socket stays until the answer is there
+			const datagram = `(head -c 1400 /dev/zero; sleep 1) | socat -u -b 1400 - UDP${family}-SENDTO:${far.literal(family)}:53`;
 			const trace = await made.trace({ protocol: 'icmp', family }, () => run(sender, datagram));
 			const arrived = trace.in.filter(({ delivered }) => delivered);
 			expect(arrived.length).toBe(1);
