@@ -73,7 +73,7 @@ const TABLE: Record<string, Told> = {
 	'ipvlan-l3 native': { ...SLAVE, neighbours: [], rulesOut: OUTPUT, rulesIn: [] },
 	'ipvlan-l3s native': { ...SLAVE, neighbours: [], rulesOut: OUTPUT, rulesIn: ['prerouting', 'input'] },
 };
-const SAMPLE = ['veth stack', 'netkit-l3 redirect', 'ipvlan-l3s native'];
+const SAMPLE = ['veth stack'];
 
 for (const row of ROWS) {
 	const name = `${row.device} ${row.forward}`;

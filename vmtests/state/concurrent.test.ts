@@ -5,10 +5,10 @@ import { addWords, PEER, request, scene, UPLINK } from './scene.ts';
 const AT_ONCE = 8;
 const NUMBERS = Array.from({ length: AT_ONCE }, (_, index) => index + 20);
 
-test('eight processes at once add what each was asked to, and take it away', { timeout: 600_000 }, async ({
-	lab,
-	requires,
-}) => {
+test('eight processes at once add what each was asked to, and take it away', {
+	tags: [FULL],
+	timeout: 600_000,
+}, async ({ lab, requires }) => {
 	await requires('veth');
 	const { net, state, vm } = await scene(lab);
 	await vm.exec(['ip', 'route', 'get', PEER.ipv6]);

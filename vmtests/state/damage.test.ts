@@ -82,7 +82,10 @@ describe('net check finds what was damaged, and says what to type', () => {
 		]);
 	});
 
-	test('of a netkit that asks the host for its routes', { timeout: 900_000 }, async ({ lab, requires }) => {
+	test('of a netkit that asks the host for its routes', { tags: [FULL], timeout: 900_000 }, async ({
+		lab,
+		requires,
+	}) => {
 		await requires('netkit');
 		await isFoundAndMended(await scene(lab), request('web', { device: 'netkit-l3', forward: 'fib' }), [
 			...COMMON.slice(0, 1),
@@ -118,7 +121,10 @@ describe('net check finds what was damaged, and says what to type', () => {
 	});
 });
 
-test('net gc takes away what nobody needs, and nothing else', { timeout: 600_000 }, async ({ lab, requires }) => {
+test('net gc takes away what nobody needs, and nothing else', { tags: [FULL], timeout: 600_000 }, async ({
+	lab,
+	requires,
+}) => {
 	await requires('veth');
 	const { net, vm, state, done, reaches } = await scene(lab);
 	const [web, api] = (['web', 'api'] as const).map((name) => request(name, { device: 'veth', forward: 'redirect' }));

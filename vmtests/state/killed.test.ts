@@ -158,14 +158,18 @@ test('strace counts as many system calls that change the kernel', { tags: [FULL]
 });
 
 describe('killed in the middle, whatever is typed next makes it whole or undoes it', () => {
-	test('a container on netkit, at some of all points', { timeout: LONG }, async ({ lab, requires, annotate }) => {
+	test('a container on netkit, at some of all points', { tags: [FULL], timeout: LONG }, async ({
+		lab,
+		requires,
+		annotate,
+	}) => {
 		await requires('netkit', 'redirect-peer-egress');
 		const points = await killAll(await scene(lab), { device: 'netkit-l3', forward: 'redirect-egress' }, 29);
 		await annotate(`killed at ${points} points`);
 		expect(points).toBeGreaterThan(6);
 	});
 
-	test('an upgrade, at some of all points', { timeout: LONG }, async ({ lab, requires, annotate }) => {
+	test('an upgrade, at some of all points', { tags: [FULL], timeout: LONG }, async ({ lab, requires, annotate }) => {
 		await requires('netkit', 'redirect-peer-egress');
 		const points = await killUpgrades(await scene(lab), { device: 'netkit-l3', forward: 'redirect-egress' }, 17);
 		await annotate(`killed at ${points} points`);

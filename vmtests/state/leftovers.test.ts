@@ -4,7 +4,7 @@ import { FULL } from '../support/config.ts';
 import { CELLS, request, scene } from './scene.ts';
 
 /** Of each family of devices the one that is used most; the others leave what it leaves. */
-const SAMPLE = ['veth', 'netkit-l3', 'ipvlan-l2'];
+const SAMPLE = ['veth'];
 const TITLE = 'a container on $device';
 
 function leavesNothing({ device }: { device: Device }): void {
@@ -28,7 +28,7 @@ const all = DEVICES.map((device) => ({ device }));
 describe.for(all.filter(({ device }) => SAMPLE.includes(device)))(TITLE, leavesNothing);
 describe.for(all.filter(({ device }) => !SAMPLE.includes(device)))(TITLE, { tags: [FULL] }, leavesNothing);
 
-test('the first of two to go leaves the host as the second made it', async ({ lab, requires }) => {
+test('the first of two to go leaves the host as the second made it', { tags: [FULL] }, async ({ lab, requires }) => {
 	await requires('veth');
 	const { net, state, reaches } = await scene(lab);
 	for (const forward of ['redirect', 'stack'] as const) {
@@ -43,7 +43,7 @@ test('the first of two to go leaves the host as the second made it', async ({ la
 	}
 });
 
-test('what somebody else had switched on, or attached, stays', async ({ lab, requires }) => {
+test('what somebody else had switched on, or attached, stays', { tags: [FULL] }, async ({ lab, requires }) => {
 	await requires('veth', 'clsact');
 	const { net, state, vm } = await scene(lab);
 	await vm.writeFile('/tmp/stranger.bpf.o', await buildProgram('fixtures/stranger.bpf.c'));

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'pathproof';
+import { FULL } from '../support/config.ts';
 import { newerPrograms } from './newer.ts';
 import { addWords, request, type Scene, scene } from './scene.ts';
 
@@ -15,7 +16,7 @@ async function attachedIds({ net }: Scene, name: string): Promise<Record<string,
 }
 
 describe.for(CELLS)('an upgrade of $device', (cell) => {
-	test('loses no packet of a datagram stream, nor of a TCP connection', { timeout: 600_000 }, async ({
+	test('loses no packet of a datagram stream, nor of a TCP connection', { tags: [FULL], timeout: 600_000 }, async ({
 		lab,
 		requires,
 	}) => {
@@ -50,7 +51,10 @@ describe.for(CELLS)('an upgrade of $device', (cell) => {
 		expect(await on.net.checkHost()).toEqual([]);
 	});
 
-	test('replaces every program, and does nothing the second time', { timeout: 600_000 }, async ({ lab, requires }) => {
+	test('replaces every program, and does nothing the second time', { tags: [FULL], timeout: 600_000 }, async ({
+		lab,
+		requires,
+	}) => {
 		await requires(cell.needs);
 		const on = await scene(lab);
 		const { net, pathproof, reaches, vm } = on;
@@ -80,10 +84,10 @@ describe.for(CELLS)('an upgrade of $device', (cell) => {
 	});
 });
 
-test('who comes later, in another process, attaches the programs that are there', { timeout: 600_000 }, async ({
-	lab,
-	requires,
-}) => {
+test('who comes later, in another process, attaches the programs that are there', {
+	tags: [FULL],
+	timeout: 600_000,
+}, async ({ lab, requires }) => {
 	await requires('veth');
 	const on = await scene(lab);
 	const cell = { device: 'veth', forward: 'redirect' } as const;

@@ -55,5 +55,5 @@ function errors(row: Row): void {
 	});
 }
 
-describe.for(SAMPLE.slice(0, 1))('ICMP errors: $title', errors);
+describe.for(SAMPLE.slice(0, 1))('ICMP errors: $title', { tags: [FULL] }, errors);
 describe.for([...SAMPLE.slice(1), ...OTHERS])('ICMP errors: $title', { tags: [FULL] }, errors);

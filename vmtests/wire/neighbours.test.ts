@@ -37,6 +37,6 @@ function asking(row: Row): void {
 	});
 }
 
-describe.for(SAMPLE.slice(0, 1))('neighbours: $title', asking);
+describe.for(SAMPLE.slice(0, 1))('neighbours: $title', { tags: [FULL] }, asking);
 const ETHERNET = OTHERS.filter(({ device }) => device !== 'netkit-l3');
 describe.for([...SAMPLE.slice(1), ...ETHERNET])('neighbours: $title', { tags: [FULL] }, asking);

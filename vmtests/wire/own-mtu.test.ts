@@ -51,5 +51,5 @@ function raised({ device, forward, ends, told }: (typeof DIFFERENCES)[number]): 
 }
 
 const TITLE = 'an MTU of its own: $device, $forward';
-describe.for(DIFFERENCES.slice(1, 2))(TITLE, raised);
+describe.for(DIFFERENCES.slice(1, 2))(TITLE, { tags: [FULL] }, raised);
 describe.for([DIFFERENCES[0], ...DIFFERENCES.slice(2)])(TITLE, { tags: [FULL] }, raised);

@@ -78,5 +78,5 @@ function told(row: Row): void {
 	});
 }
 
-describe.for(SAMPLE)('path MTU: $title', told);
-describe.for(OTHERS)('path MTU: $title', { tags: [FULL] }, told);
+describe.for(SAMPLE.slice(0, 1))('path MTU: $title', told);
+describe.for([...SAMPLE.slice(1), ...OTHERS])('path MTU: $title', { tags: [FULL] }, told);

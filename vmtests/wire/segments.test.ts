@@ -68,5 +68,5 @@ function cut(row: Row): void {
 
 /** On a veth wire nothing is cut before it is delivered. */
 const ON_VIRTIO = OTHERS.filter(({ wire }) => wire === 'virtio');
-describe.for(SAMPLE.slice(0, 1))('segments: $title', cut);
+describe.for(SAMPLE.slice(0, 1))('segments: $title', { tags: [FULL] }, cut);
 describe.for([...SAMPLE.slice(1), ...ON_VIRTIO])('segments: $title', { tags: [FULL] }, cut);

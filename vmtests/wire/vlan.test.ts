@@ -150,6 +150,6 @@ function onNone(row: Row): void {
 /** The lab's `web` is redirected; `api` is made by these tests. */
 const PAST_THE_STACK = OTHERS.filter(({ forward }) => forward !== 'stack');
 const ALONE = SAMPLE.map((row) => ({ ...row, lab: { wire: row.wire, device: row.device, forward: row.forward } }));
-describe.for(ALONE.slice(0, 1))('VLAN: $title', onVlan);
+describe.for(ALONE.slice(0, 1))('VLAN: $title', { tags: [FULL] }, onVlan);
 describe.for([...ALONE.slice(1), ...PAST_THE_STACK])('VLAN: $title', { tags: [FULL] }, onVlan);
 describe.for([...ALONE, ...PAST_THE_STACK])('VLAN 0: $title', { tags: [FULL] }, onNone);

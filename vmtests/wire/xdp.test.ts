@@ -74,5 +74,5 @@ function guarded(row: Row): void {
 	});
 }
 
-describe.for(SAMPLE.slice(0, 1))('XDP: $title', guarded);
+describe.for(SAMPLE.slice(0, 1))('XDP: $title', { tags: [FULL] }, guarded);
 describe.for([...SAMPLE.slice(1), ...OTHERS])('XDP: $title', { tags: [FULL] }, guarded);
