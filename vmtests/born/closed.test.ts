@@ -3,7 +3,7 @@
  * of it gets anywhere, since a device is not up before its programs are attached, a netkit is born `blackhole`, and an ipvlan slave is
  * moved with its programs on it. The same steps in another order let some through.
  */
-import { type Device, describe, expect, type Forward, test } from 'pathproof';
+import { type Device, describe, expect, test } from 'pathproof';
 import { FORWARDS_OF } from '../../impl/container.ts';
 import type { FeatureName } from '../../kernels/features.ts';
 import { FULL } from '../support/config.ts';
