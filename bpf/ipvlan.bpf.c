@@ -14,6 +14,10 @@
  * A packet socket may go round the slave's hook (PACKET_QDISC_BYPASS), and then its frame has a socket, of
  * the container's netns, when it comes to the uplink. One without a socket was forwarded, and passed the
  * slave's hook. Multicast goes from slave to slave whatever the mode: hence slave_ingress.
+ *
+ * What is not closed: a packet without a socket that its container rewrites behind the slave's hook (tc's
+ * pedit on egress, generic XDP_TX) comes to the uplink with whatever source it likes. veth and netkit have no
+ * such place.
  */
 #include "include/neighbour.h"
 #include "include/kernel.h"
