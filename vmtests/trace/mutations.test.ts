@@ -33,7 +33,7 @@ const CROSSING = {
 } as const;
 
 /** The line before the last of ingress_peer: redirect_peer stands in another function too. */
-const WRONG_UPLINK = 'return drop(skb->ifindex, WRONG_UPLINK);\n\t';
+const LAST_REFUSAL = 'return drop(skb->ifindex, SPOOFED_NEIGHBOUR);\n\t';
 
 const forwarding = ({ host }: Lab) => host.exec(['sysctl', '-qw', 'net.ipv6.conf.all.forwarding=1']);
 
@@ -74,7 +74,7 @@ const MUTATIONS: readonly Mutation[] = [
 		way: 'in',
 		// the frame has the MAC address of the host's eth0
 		pings: [],
-		make: (lab) => mutate(lab, `${WRONG_UPLINK}return bpf_redirect_peer(`, `${WRONG_UPLINK}return bpf_redirect(`),
+		make: (lab) => mutate(lab, `${LAST_REFUSAL}return bpf_redirect_peer(`, `${LAST_REFUSAL}return bpf_redirect(`),
 		difference: ['', 'host:web xmit'],
 		sample: true,
 	},
