@@ -13,7 +13,10 @@ import type { Accel, ExecOptions, ExecResult, GuestProcess, Profile, Remote, Vm 
 const EXEC_TIMEOUT = 30_000;
 /** Milliseconds beyond a program's own time before the guest itself is taken for dead. */
 const GRACE = 10_000;
-/** One call may build a whole lab: six seconds' work, and a minute's where many guests share two CPUs without KVM. */
+/**
+ * One call may build a whole lab: six seconds' work, and a minute's where many guests share two CPUs without KVM. Or carry half a
+ * megabyte over a serial line, which takes its bytes one by one.
+ */
 const CALL_TIMEOUT = 150_000;
 
 export async function connectPool(socket: string): Promise<PoolClient> {
@@ -179,7 +182,7 @@ export class PoolVm implements Vm {
 	}
 
 	async install(files: Record<string, string | Uint8Array>): Promise<void> {
-		await this.#call('install', [files]);
+		await this.#call('install', [files], CALL_TIMEOUT);
 	}
 
 	console(): Promise<string> {
