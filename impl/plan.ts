@@ -31,8 +31,9 @@ import {
 	writeNetns,
 	writeNextHops,
 } from './forward/tables.ts';
-import { type Family, type IpPlace, ipBatch, ipJson } from './ip/ip.ts';
+import { FAMILIES, type Family, type IpPlace, ipBatch, ipJson } from './ip/ip.ts';
 import { hasNetns } from './netns.ts';
+import { hostRules, type Route } from './state/host.ts';
 import type { Step } from './step.ts';
 
 /** The containers of a host: looked up when they must be, since that takes the longer the more there are. */
@@ -319,22 +320,6 @@ async function hasSlave(spec: ContainerSpec, netns: string): Promise<boolean> {
 	return links.some(({ ifname, linkinfo }) => ifname === INNER && linkinfo?.info_kind === 'ipvlan');
 }
 
-interface Rule {
-	family: Family;
-	priority: number;
-	src: string;
-	table?: string;
-	suppress_prefixlen?: number;
-}
-
-const FAMILIES: readonly Family[] = ['-6', '-4'];
-
-async function hostRules(): Promise<Rule[]> {
-	const of = async (family: Family) =>
-		(await ipJson<Omit<Rule, 'family'>>(null, [family, 'rule'])).map((rule) => ({ ...rule, family }));
-	return (await Promise.all(FAMILIES.map(of))).flat();
-}
-
 function usesRoutes({ forward }: ContainerSpec): boolean {
 	return forward === 'stack' || forward === 'fib';
 }
@@ -360,13 +345,6 @@ async function routingLeft(spec: ContainerSpec, others: readonly ContainerSpec[]
 		]),
 	);
 	return (await Promise.all(steps)).flat();
-}
-
-interface Route {
-	/** absent for the main table */
-	table?: string;
-	dev?: string;
-	dst: string;
 }
 
 function removeCgroupStep({ name }: ContainerSpec, others: readonly ContainerSpec[]): Step {

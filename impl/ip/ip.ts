@@ -8,7 +8,8 @@ import { DatapathError } from '../errors.ts';
 import { heldLock } from '../state/held.ts';
 
 /** `ip rule` takes every prefix for IPv4 unless it is told otherwise, and a batch cannot tell it line by line. */
-export type Family = '-6' | '-4';
+export const FAMILIES = ['-6', '-4'] as const;
+export type Family = (typeof FAMILIES)[number];
 
 type Ip = ChildProcessByStdio<Writable, Readable, Readable>;
 

@@ -1,7 +1,7 @@
 /** What iproute2 says of this host and of a container's netns, as far as a container is concerned. */
 import type { ContainerSpec } from '../container.ts';
 import { INNER } from '../devices/device.ts';
-import { ipJson } from '../ip/ip.ts';
+import { FAMILIES, type Family, ipJson } from '../ip/ip.ts';
 import { hasNetns } from '../netns.ts';
 
 export interface Link {
@@ -22,11 +22,12 @@ export interface Route {
 }
 
 export interface Rule {
-	family: '-6' | '-4';
+	family: Family;
 	priority: number;
 	src: string;
 	srclen?: number;
 	table?: string;
+	suppress_prefixlen?: number;
 	action?: string;
 }
 
@@ -37,27 +38,26 @@ export interface HostFacts {
 	neighbours: { dst: string; dev: string; lladdr?: string }[];
 }
 
-const FAMILIES = ['-6', '-4'] as const;
-
 export async function hostFacts(): Promise<HostFacts> {
 	const [links, routes, rules, neighbours] = await Promise.all([
 		ipJson<Link>(null, ['address']),
 		families<Route>(['route', 'show', 'table', 'all']),
-		familyRules(),
+		hostRules(),
 		ipJson<HostFacts['neighbours'][number]>(null, ['neigh', 'show', 'nud', 'permanent']),
 	]);
 	return { links: new Map(links.map((link) => [link.ifname, link])), routes, rules, neighbours };
 
-	async function familyRules(): Promise<Rule[]> {
-		const all = FAMILIES.map(async (family) =>
-			(await ipJson<Omit<Rule, 'family'>>(null, [family, 'rule'])).map((rule) => ({ ...rule, family })),
-		);
-		return (await Promise.all(all)).flat();
-	}
-
 	async function families<T>(args: string[]): Promise<T[]> {
 		return (await Promise.all(FAMILIES.map((family) => ipJson<T>(null, [family, ...args])))).flat();
 	}
+}
+
+/** `ip rule` of both families, each with its own. */
+export async function hostRules(): Promise<Rule[]> {
+	const all = FAMILIES.map(async (family) =>
+		(await ipJson<Omit<Rule, 'family'>>(null, [family, 'rule'])).map((rule) => ({ ...rule, family })),
+	);
+	return (await Promise.all(all)).flat();
 }
 
 export interface InnerFacts {
