@@ -7,19 +7,12 @@ import { type Device, describe, expect, test } from 'pathproof';
 import { FORWARDS_OF } from '../../impl/container.ts';
 import type { FeatureName } from '../../kernels/features.ts';
 import { FULL } from '../support/config.ts';
+import { DEVICE_NEEDS } from '../support/device-needs.ts';
 import type { Birth } from '../support/guest/born.ts';
 import { bearer } from './bear.ts';
 
-/** Device `none` is the host's own netns: nothing is born. An ipvlan slave keeps its programs by links alone (TCX, 6.6). */
-const NEEDS = {
-	veth: ['veth'],
-	'netkit-l2': ['netkit'],
-	'netkit-l3': ['netkit'],
-	'ipvlan-l2': ['ipvlan', 'tcx'],
-	'ipvlan-l3': ['ipvlan', 'tcx'],
-	'ipvlan-l3s': ['ipvlan', 'tcx'],
-} as const satisfies Partial<Record<Device, FeatureName[]>>;
-const DEVICES = Object.keys(NEEDS) as (keyof typeof NEEDS)[];
+/** Device `none` is the host's own netns: nothing is born. */
+const DEVICES = (Object.keys(DEVICE_NEEDS) as Device[]).filter((device) => device !== 'none');
 
 const ALL = DEVICES.flatMap((device) =>
 	FORWARDS_OF[device].map((forward) => ({
@@ -27,7 +20,7 @@ const ALL = DEVICES.flatMap((device) =>
 		forward,
 		needs: [
 			'veth',
-			...NEEDS[device],
+			...DEVICE_NEEDS[device],
 			...(forward === 'redirect-egress' ? ['redirect-peer-egress'] : []),
 		] as FeatureName[],
 	})),

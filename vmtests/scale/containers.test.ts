@@ -4,6 +4,7 @@
  * has used: a cost is the median of neighbours.
  */
 import { describe, expect, type Lab, type Remote, test } from 'pathproof';
+import { instructionsPerPacket } from '../support/bench-trace.ts';
 import { FULL } from '../support/config.ts';
 import type { Cost, Footprint } from '../support/guest/scale.ts';
 
@@ -90,28 +91,11 @@ describe.for(DEVICES)('$device', ({ device, needs }) => {
 });
 
 /** Instructions of a packet of `web`, with both ends and all between on the one CPU. The first run warms up. */
-async function packetCost({ web, peer }: Lab): Promise<number> {
-	await using _server = await peer.spawn(['netserver', '-6', '-D', '-p', '12865']);
-	await peer.listening('t', 12865);
-	const words = [
-		'netperf',
-		'-6',
-		'-H',
-		peer.ipv6,
-		'-t',
-		'TCP_RR',
-		'-l',
-		'-500',
-		'-P',
-		'0',
-		'--',
-		'-k',
-		'TRANSACTION_RATE',
-	];
-	await web.exec(words, { timeout: 120_000 });
-	const { stdout } = await web.exec(words, { timeout: 120_000 });
-	// a request and its answer
-	return 1e9 / Number(stdout.split('=')[1]) / 2;
+async function packetCost(lab: Lab): Promise<number> {
+	await using _server = await lab.peer.spawn(['netserver', '-6', '-D', '-p', '12865']);
+	await lab.peer.listening('t', 12865);
+	await instructionsPerPacket(lab, 500);
+	return await instructionsPerPacket(lab, 500);
 }
 
 /** All of them: added, seen to reach the peer, removed. */

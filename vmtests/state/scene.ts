@@ -3,6 +3,7 @@ import { expect } from 'pathproof';
 import { type ContainerRequest, type Device, FORWARDS_OF, type Forward } from '../../impl/container.ts';
 import { type FeatureName, featureClaim } from '../../kernels/features.ts';
 import type { ExecResult, Vm } from '../../kernels/vm.ts';
+import { DEVICE_NEEDS } from '../support/device-needs.ts';
 import type { Lab, LabRequest } from '../support/lab.ts';
 
 const GUEST_NET = 'impl/net.ts';
@@ -10,17 +11,6 @@ const GUEST_STATE = 'vmtests/support/guest/state.ts';
 
 export const UPLINK = { device: 'eth0', ipv6NextHop: '2001:db8:0:1::2', ipv4NextHop: '192.0.2.2' } as const;
 export const PEER = { ipv6: '2001:db8:0:1::2', ipv4: '192.0.2.2' } as const;
-
-/** Which features a kernel must have for a device to be made, guarded and forwarded for in that way. */
-const NEEDS: Record<Device, FeatureName[]> = {
-	none: [],
-	veth: ['veth'],
-	'netkit-l2': ['netkit'],
-	'netkit-l3': ['netkit'],
-	'ipvlan-l2': ['ipvlan', 'tcx'],
-	'ipvlan-l3': ['ipvlan', 'tcx'],
-	'ipvlan-l3s': ['ipvlan', 'tcx'],
-};
 
 export interface Cell {
 	device: Device;
@@ -36,7 +26,7 @@ export const CELLS: Cell[] = Object.entries(FORWARDS_OF).flatMap(([device, forwa
 	forwards.map((forward) => ({
 		device: device as Device,
 		forward,
-		needs: NEEDS[device as Device],
+		needs: DEVICE_NEEDS[device as Device],
 		extra: forward === 'redirect-egress' ? 'redirect-peer-egress' : null,
 	})),
 );

@@ -66,8 +66,8 @@ export async function traceCost(lab: Lab, transactions: number): Promise<Omit<Ro
 	};
 }
 
-/** One vCPU runs both ends and all between. A nanosecond of its clock is an instruction. */
-async function instructionsPerPacket({ web, peer }: Lab, transactions: number): Promise<number> {
+/** On the `exact` profile, beside a netserver on the peer: one vCPU runs both ends and all between, a nanosecond of its clock is an instruction. */
+export async function instructionsPerPacket({ web, peer }: Lab, transactions: number): Promise<number> {
 	const words = [
 		'netperf',
 		'-6',

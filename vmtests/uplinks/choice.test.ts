@@ -1,6 +1,7 @@
 import { DUPLICATES, describe, expect, type Forward, type LabRequest, path, test } from 'pathproof';
 import { FULL } from '../support/config.ts';
-import { beyond, NEEDS, PAIRS, peerByEth1, SLAVES, type Wired } from './two-wires.ts';
+import { DEVICE_NEEDS } from '../support/device-needs.ts';
+import { beyond, PAIRS, peerByEth1, SLAVES, type Wired } from './two-wires.ts';
 
 /** web prefers eth0, api has eth1 alone. Where routes decide, web has eth1 too. */
 const WIRED: readonly Wired[] = [
@@ -16,26 +17,26 @@ const WIRED: readonly Wired[] = [
 	...PAIRS.flatMap((device): Wired[] => [
 		...(['stack', 'fib'] as const).map((forward) => ({
 			title: `${device}, ${forward}`,
-			needs: NEEDS[device],
+			needs: DEVICE_NEEDS[device],
 			lab: { device, forward, containers: two(['eth0', 'eth1']) },
 		})),
 		{
 			title: `${device}, redirect`,
-			needs: NEEDS[device],
+			needs: DEVICE_NEEDS[device],
 			lab: { device, forward: 'redirect', containers: two(['eth0']) },
 		},
 	]),
 	...PAIRS.map(
 		(device): Wired => ({
 			title: `${device}, redirect-egress`,
-			needs: [...NEEDS[device], 'redirect-peer-egress'],
+			needs: [...DEVICE_NEEDS[device], 'redirect-peer-egress'],
 			lab: { device, forward: 'redirect-egress', containers: two(['eth0']) },
 		}),
 	),
 	...SLAVES.map(
 		(device): Wired => ({
 			title: `${device}, native`,
-			needs: NEEDS[device],
+			needs: DEVICE_NEEDS[device],
 			lab: { device, forward: 'native', containers: two(['eth0']) },
 		}),
 	),

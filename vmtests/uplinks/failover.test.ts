@@ -1,6 +1,7 @@
 import { describe, expect, path, test } from 'pathproof';
 import { FULL } from '../support/config.ts';
-import { beyond, inHost, NEEDS, PAIRS, type Wired } from './two-wires.ts';
+import { DEVICE_NEEDS } from '../support/device-needs.ts';
+import { beyond, inHost, PAIRS, type Wired } from './two-wires.ts';
 
 /** By routes alone: web prefers eth0 and has eth1 too. */
 const WIRED: readonly Wired[] = [
@@ -18,7 +19,7 @@ const WIRED: readonly Wired[] = [
 		(['stack', 'fib'] as const).map(
 			(forward): Wired => ({
 				title: `${device}, ${forward}`,
-				needs: NEEDS[device],
+				needs: DEVICE_NEEDS[device],
 				lab: {
 					device,
 					forward,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'pathproof';
 import { FULL } from '../support/config.ts';
-import { beyond, inHost, NEEDS, PAIRS, peerByEth1, SLAVES, sourcesAt, type Wired } from './two-wires.ts';
+import { DEVICE_NEEDS } from '../support/device-needs.ts';
+import { beyond, inHost, PAIRS, peerByEth1, SLAVES, sourcesAt, type Wired } from './two-wires.ts';
 
 /** web has eth0 alone, api eth1. */
 const CONTAINERS = { web: { uplinks: ['eth0'] }, api: { uplinks: ['eth1'] } } satisfies Wired['lab']['containers'];
@@ -18,7 +19,7 @@ const WIRED: readonly Wired[] = [
 		(['stack', 'redirect', 'fib'] as const).map(
 			(forward): Wired => ({
 				title: `${device}, ${forward}`,
-				needs: NEEDS[device],
+				needs: DEVICE_NEEDS[device],
 				lab: { device, forward, containers: CONTAINERS },
 			}),
 		),
@@ -26,14 +27,14 @@ const WIRED: readonly Wired[] = [
 	...PAIRS.map(
 		(device): Wired => ({
 			title: `${device}, redirect-egress`,
-			needs: [...NEEDS[device], 'redirect-peer-egress'],
+			needs: [...DEVICE_NEEDS[device], 'redirect-peer-egress'],
 			lab: { device, forward: 'redirect-egress', containers: CONTAINERS },
 		}),
 	),
 	...SLAVES.map(
 		(device): Wired => ({
 			title: `${device}, native`,
-			needs: NEEDS[device],
+			needs: DEVICE_NEEDS[device],
 			lab: { device, forward: 'native', containers: CONTAINERS },
 		}),
 	),

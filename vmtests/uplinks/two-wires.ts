@@ -11,14 +11,6 @@ export interface Wired {
 	lab: LabRequest & { device: Device; forward: Forward };
 }
 
-export const NEEDS: Record<Exclude<Device, 'none'>, FeatureName[]> = {
-	veth: ['veth'],
-	'netkit-l2': ['netkit'],
-	'netkit-l3': ['netkit'],
-	'ipvlan-l2': ['ipvlan', 'tcx'],
-	'ipvlan-l3': ['ipvlan', 'tcx'],
-	'ipvlan-l3s': ['ipvlan', 'tcx'],
-};
 export const PAIRS = ['veth', 'netkit-l3', 'netkit-l2'] as const;
 export const SLAVES = ['ipvlan-l2', 'ipvlan-l3', 'ipvlan-l3s'] as const;
 
