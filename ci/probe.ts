@@ -3,6 +3,7 @@ import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { execa } from 'execa';
+import { isStatic } from '../kernels/elf.ts';
 import { SYSTEMS, type System, type Tool } from './systems.ts';
 
 /** One program or file that may serve as a tool. */
@@ -56,13 +57,6 @@ function isExecutable(path: string): boolean {
 	} catch {
 		return false; // that is the answer
 	}
-}
-
-/** True for an ELF64 program without PT_INTERP (elf(5)). */
-export function isStatic(elf: Buffer): boolean {
-	const PT_INTERP = 3;
-	const [offset, size, count] = [Number(elf.readBigUInt64LE(0x20)), elf.readUInt16LE(0x36), elf.readUInt16LE(0x38)];
-	return !Array.from({ length: count }, (_, i) => elf.readUInt32LE(offset + i * size)).includes(PT_INTERP);
 }
 
 /** This machine's row, or the name that its /etc/os-release gives itself. */

@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { execa } from 'execa';
 import { type CpioEntry, file } from './cpio.ts';
+import { isStatic } from './elf.ts';
 import { PathproofError } from './errors.ts';
 import type { InitramfsPlan } from './initramfs.ts';
 import type { Kernel } from './kernel.ts';
@@ -50,8 +51,12 @@ export function stripTypes(text: string): string {
 /** The host's busybox; static, because nothing else is in an initramfs. */
 export function readBusybox(): Buffer {
 	const path = ['/usr/bin/busybox', '/bin/busybox'].find((candidate) => existsSync(candidate));
-	if (path) return readFileSync(path);
-	throw new PathproofError('busybox-static is not installed', { stage: 'setup', hint: 'npx pathproof doctor --fix' });
+	const program = path && readFileSync(path);
+	if (program && isStatic(program)) return program;
+	throw new PathproofError(
+		program ? `${path} needs shared libraries, and an initramfs has none` : 'busybox-static is not installed',
+		{ stage: 'setup', hint: 'npx pathproof doctor --fix' },
+	);
 }
 
 export function digest(bytes: Uint8Array | null): string {
