@@ -6,6 +6,7 @@ import { buildProgram, expect, type GuestProcess, type PacketPath, type Trace, t
 import type { FeatureName } from '../../kernels/features.ts';
 import { FULL } from '../support/config.ts';
 import type { Lab } from '../support/lab.ts';
+import { turn } from '../support/turns.ts';
 import type { Device } from '../support/types.ts';
 
 export interface Packet {
@@ -96,9 +97,11 @@ export function pinned(command: string): Step {
 
 /** A test for each. */
 export function testDrops(causes: readonly Cause[]): void {
+	const sampled = causes.filter(({ full }) => !full);
 	for (const row of causes) {
 		const { title, packet = {}, given, cause, instead, at, atUnseenQueue, reason, device, needs, full } = row;
-		test(title, { tags: full ? [FULL] : [] }, async ({ lab, requires }) => {
+		const options = full ? { tags: [FULL] } : turn(sampled.indexOf(row), ...(needs ?? []));
+		test(title, options, async ({ lab, requires }) => {
 			if (needs) await requires(...needs);
 			// what the kernel drops by itself: no packet is judged by the datapath before
 			const here = await lab({ device, guard: false });

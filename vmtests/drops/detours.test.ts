@@ -2,11 +2,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, path, type Trace, test } from 'pathproof';
 import { FULL } from '../support/config.ts';
+import { turn } from '../support/turns.ts';
 import { Listener, PORT, reasonsHere, send } from './causes.ts';
 
 const STRAIGHT = path`web:eth0 xmit, …, host ip6 forward, host:eth0 xmit, peer:eth0 receive, peer udp deliver`;
 
-test('a packet whose next hop is not known yet waits until it answers, and goes on', async ({ lab }) => {
+test('a packet whose next hop is not known yet waits until it answers, and goes on', turn(0), async ({ lab }) => {
 	const { web, host, peer } = await lab();
 	expect(await web.udp(peer, 53, { family: 4 })).toTakeHops({ neighbour: 0 });
 	await host.exec(['ip', 'neigh', 'del', peer.ipv4, 'dev', 'eth0']);
@@ -15,7 +16,7 @@ test('a packet whose next hop is not known yet waits until it answers, and goes 
 	);
 });
 
-test('a packet that a queue holds back is sent when its time has come', async ({ lab, requires }) => {
+test('a packet that a queue holds back is sent when its time has come', turn(1), async ({ lab, requires }) => {
 	await requires('netem');
 	const { web, host, peer } = await lab();
 	expect(await web.udp(peer, 53)).toFollowPath(STRAIGHT);

@@ -1,6 +1,7 @@
 import { describe, expect, path, test } from 'pathproof';
+import { turn } from '../support/turns.ts';
 
-describe.for([
+const DEVICES = [
 	{
 		device: 'veth',
 		needs: 'veth',
@@ -11,7 +12,9 @@ describe.for([
 		needs: 'netkit',
 		crossing: 'host:web ingress[netkit egress_guard → pass], host backlog, host:web receive',
 	},
-] as const)('a container on $device, forwarded', ({ device, needs, crossing }) => {
+] as const;
+
+function forwarded({ device, needs, crossing }: (typeof DEVICES)[number]): void {
 	test('sends through the whole IP stack of its host, once it is judged', async ({ lab, requires }) => {
 		await requires(needs);
 		const { web, peer } = await lab({ device, forward: 'stack' });
@@ -43,7 +46,11 @@ describe.for([
 		expect(trace.at('host:eth0 xmit')).not.toKeepSocket();
 		expect(trace.at('host:eth0 xmit')).not.toStayInContextOfSender();
 	});
-});
+}
+
+const TITLE = 'a container on $device, forwarded';
+describe.for(DEVICES.slice(0, 1))(TITLE, forwarded);
+describe.for(DEVICES.slice(1))(TITLE, turn(1, 'netkit'), forwarded);
 
 test('a datagram for which nobody listens is dropped at the peer, and the trace says why', async ({ lab }) => {
 	const { web, peer } = await lab();

@@ -3,6 +3,7 @@ import { keyOf } from '../../kernels/cache.ts';
 import type { PoolVm } from '../../kernels/client.ts';
 import { WIRES } from '../../kernels/wire.ts';
 import { FULL } from '../support/config.ts';
+import { turn } from '../support/turns.ts';
 
 const [HOST, PEER] = ['2001:db8::1', '2001:db8::2'];
 const [TAGGED_HOST, TAGGED_PEER] = ['2001:db8:5::1', '2001:db8:5::2'];
@@ -42,12 +43,14 @@ async function answers(vm: Vm, address: string): Promise<boolean> {
 	return (await vm.exec(['ping', '-c1', '-W2', address], { reject: false })).code === 0;
 }
 
+const WIRED = ['virtio-net', 'vlan'] as const;
+
 /** `test`, with a guest whose wire was connected before its snapshot. */
 const wired = test.extend(
 	'wired',
 	({ forks, pool, kernel, requires }) =>
 		async (profile?: 'exact'): Promise<PoolVm> => {
-			await requires('virtio-net', 'vlan');
+			await requires(...WIRED);
 			const machine = {
 				kernel: kernel.request,
 				profile,
@@ -90,35 +93,43 @@ test('a guest that asked for none has none', async ({ vm }) => {
 	expect((await vm.exec(['lsmod'])).stdout).not.toContain('virtio_net');
 });
 
-wired('what one end sends the other receives, in every fork of the lab', async ({ wired }) => {
+wired('what one end sends the other receives, in every fork of the lab', turn(0, ...WIRED), async ({ wired }) => {
 	const forks = await Promise.all([wired(), wired()]);
 	expect(await Promise.all(forks.map((vm) => answers(vm, PEER)))).toEqual([true, true]);
 });
 
-wired('a fork finds its wire silent: nobody tells the other end that it moved', async ({ wired }) => {
-	const vm = await wired();
-	await vm.exec(['sleep', '1']); // QEMU would tell it five times within half a second, by RARP, which the kernel drops
-	const [link] = JSON.parse((await vm.exec(['ip', '-j', '-s', 'link', 'show', 'uplink'])).stdout);
-	expect(link.stats64.rx.dropped).toBe(0);
-});
+wired(
+	'a fork finds its wire silent: nobody tells the other end that it moved',
+	turn(1, ...WIRED),
+	async ({ wired }) => {
+		const vm = await wired();
+		await vm.exec(['sleep', '1']); // QEMU would tell it five times within half a second, by RARP, which the kernel drops
+		const [link] = JSON.parse((await vm.exec(['ip', '-j', '-s', 'link', 'show', 'uplink'])).stdout);
+		expect(link.stats64.rx.dropped).toBe(0);
+	},
+);
 
-wired("a long segment is cut up, and its checksums filled in, by the guest's own kernel", async ({ wired }) => {
-	const vm = await wired();
-	await vm.exec(['ip', 'netns', 'exec', 'peer', 'ethtool', '-K', 'eth0', 'gro', 'off']); // it would join them again
-	await using sink = await vm.spawn(['socat', '-u', '-dd', 'TCP6-LISTEN:7', 'OPEN:/dev/null'], { netns: 'peer' });
-	await sink.waitFor(/listening on/);
-	const tcpdump = 'tcpdump --immediate-mode -lnvi eth0 -c 40 tcp dst port 7 and greater 1000';
-	await using watch = await vm.spawn(tcpdump.split(' '), { netns: 'peer' });
-	await watch.waitFor(/listening on/);
-	await vm.exec(['sh', '-c', `head -c 200000 /dev/zero | socat -u - TCP6:[${PEER}]:7`]);
-	const { stdout } = await watch.ended;
-	const payload = Array.from(stdout.matchAll(/payload length: (\d+)/g), ([, bytes]) => Number(bytes));
-	expect(Math.max(...payload)).toBe(1460); // a frame of 1514 bytes, less those of Ethernet and IPv6
-	const sums = Array.from(stdout.matchAll(/cksum 0x\w+ \((\w+)/g), ([, verdict]) => verdict);
-	expect(sums).toEqual(Array(40).fill('correct'));
-});
+wired(
+	"a long segment is cut up, and its checksums filled in, by the guest's own kernel",
+	turn(2, ...WIRED),
+	async ({ wired }) => {
+		const vm = await wired();
+		await vm.exec(['ip', 'netns', 'exec', 'peer', 'ethtool', '-K', 'eth0', 'gro', 'off']); // it would join them again
+		await using sink = await vm.spawn(['socat', '-u', '-dd', 'TCP6-LISTEN:7', 'OPEN:/dev/null'], { netns: 'peer' });
+		await sink.waitFor(/listening on/);
+		const tcpdump = 'tcpdump --immediate-mode -lnvi eth0 -c 40 tcp dst port 7 and greater 1000';
+		await using watch = await vm.spawn(tcpdump.split(' '), { netns: 'peer' });
+		await watch.waitFor(/listening on/);
+		await vm.exec(['sh', '-c', `head -c 200000 /dev/zero | socat -u - TCP6:[${PEER}]:7`]);
+		const { stdout } = await watch.ended;
+		const payload = Array.from(stdout.matchAll(/payload length: (\d+)/g), ([, bytes]) => Number(bytes));
+		expect(Math.max(...payload)).toBe(1460); // a frame of 1514 bytes, less those of Ethernet and IPv6
+		const sums = Array.from(stdout.matchAll(/cksum 0x\w+ \((\w+)/g), ([, verdict]) => verdict);
+		expect(sums).toEqual(Array(40).fill('correct'));
+	},
+);
 
-wired('native XDP sees the frame as it was on the wire, with its VLAN tag', async ({ wired }) => {
+wired('native XDP sees the frame as it was on the wire, with its VLAN tag', turn(3, ...WIRED), async ({ wired }) => {
 	const vm = await wired();
 	await vm.writeFile('/tmp/tagged-only.bpf.o', await buildProgram('fixtures/tagged-only.bpf.c'));
 	expect([await answers(vm, PEER), await answers(vm, TAGGED_PEER)]).toEqual([true, true]);
@@ -127,15 +138,19 @@ wired('native XDP sees the frame as it was on the wire, with its VLAN tag', asyn
 	expect([await answers(vm, PEER), await answers(vm, TAGGED_PEER)]).toEqual([false, true]);
 });
 
-wired("a frame for another's address arrives, and its drop is the kernel's to tell", async ({ wired }) => {
-	const vm = await wired();
-	await vm.exec(['ip', 'neigh', 'replace', PEER, 'dev', 'uplink', 'lladdr', '02:00:5e:00:53:ff']);
-	// -p: tcpdump asks for no frames that the kernel would not get anyway
-	await using watch = await vm.spawn(['tcpdump', '--immediate-mode', '-lnpi', 'eth0', 'icmp6'], { netns: 'peer' });
-	await watch.waitFor(/listening on/);
-	expect(await answers(vm, PEER)).toBe(false);
-	await watch.waitFor(new RegExp(`${HOST} > ${PEER}: ICMP6, echo request`));
-});
+wired(
+	"a frame for another's address arrives, and its drop is the kernel's to tell",
+	turn(4, ...WIRED),
+	async ({ wired }) => {
+		const vm = await wired();
+		await vm.exec(['ip', 'neigh', 'replace', PEER, 'dev', 'uplink', 'lladdr', '02:00:5e:00:53:ff']);
+		// -p: tcpdump asks for no frames that the kernel would not get anyway
+		await using watch = await vm.spawn(['tcpdump', '--immediate-mode', '-lnpi', 'eth0', 'icmp6'], { netns: 'peer' });
+		await watch.waitFor(/listening on/);
+		expect(await answers(vm, PEER)).toBe(false);
+		await watch.waitFor(new RegExp(`${HOST} > ${PEER}: ICMP6, echo request`));
+	},
+);
 
 const CLOCK = 'in the exact profile a frame takes its time by the clock of its guest, however busy the machine is';
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'pathproof';
 import { FULL } from '../support/config.ts';
+import { turn } from '../support/turns.ts';
 import { addWords, PEER, request, scene, UPLINK } from './scene.ts';
 
 const AT_ONCE = 8;
@@ -47,7 +48,7 @@ test('eight processes at once add what each was asked to, and take it away', {
 	expect(await state.differences(before)).toEqual({});
 });
 
-test('in one process calls wait for each other', async ({ lab, requires }) => {
+test('in one process calls wait for each other', turn(1), async ({ lab, requires }) => {
 	await requires('veth');
 	const { net } = await scene(lab);
 	const cell = { device: 'veth', forward: 'redirect' } as const;

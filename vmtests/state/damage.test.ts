@@ -2,6 +2,7 @@ import { describe, expect, test } from 'pathproof';
 import type { ContainerRequest } from '../../impl/container.ts';
 import { FULL } from '../support/config.ts';
 import { netCheckDocument } from '../support/schema.ts';
+import { turn } from '../support/turns.ts';
 import { request, type Scene, scene } from './scene.ts';
 
 interface Damage {
@@ -104,7 +105,7 @@ describe('net check finds what was damaged, and says what to type', () => {
 		);
 	});
 
-	test('of an uplink that is gone', async ({ lab, requires }) => {
+	test('of an uplink that is gone', turn(2), async ({ lab, requires }) => {
 		await requires('veth');
 		const { net, vm, pathproof } = await scene(lab);
 		await net.addContainer(request('web', { device: 'veth', forward: 'redirect' }));

@@ -1,6 +1,7 @@
 import { buildProgram, describe, expect, test } from 'pathproof';
 import { DEVICES, type Device } from '../../impl/container.ts';
 import { FULL } from '../support/config.ts';
+import { turn } from '../support/turns.ts';
 import { CELLS, request, scene } from './scene.ts';
 
 /** Of each family of devices the one that is used most; the others leave what it leaves. */
@@ -25,7 +26,7 @@ function leavesNothing({ device }: { device: Device }): void {
 }
 
 const all = DEVICES.map((device) => ({ device }));
-describe.for(all.filter(({ device }) => SAMPLE.includes(device)))(TITLE, leavesNothing);
+describe.for(all.filter(({ device }) => SAMPLE.includes(device)))(TITLE, turn(0), leavesNothing);
 describe.for(all.filter(({ device }) => !SAMPLE.includes(device)))(TITLE, { tags: [FULL] }, leavesNothing);
 
 test('the first of two to go leaves the host as the second made it', { tags: [FULL] }, async ({ lab, requires }) => {

@@ -69,7 +69,7 @@ export async function kernelProjects({
 			...(include && { include }),
 			...(exclude && { exclude }),
 			globalSetup: join(import.meta.dirname, 'setup.ts'),
-			provide: { pathproofKernel: chosen },
+			provide: { pathproofKernel: chosen, pathproofKernels: kernels },
 			// A worker keeps its connection to the pool from file to file.
 			isolate: false,
 			pool: 'forks',

@@ -12,6 +12,8 @@ export interface ProvidedKernel extends KernelName {
 declare module 'vitest' {
 	interface ProvidedContext {
 		pathproofKernel: ProvidedKernel;
+		/** all kernels of the run, in its order */
+		pathproofKernels: ProvidedKernel[];
 		/** path of the pool's socket */
 		pathproofPool: string;
 	}

@@ -1,44 +1,50 @@
 /** One packet stays one packet: through queues and rules, programs and namespaces, cut up and put together, made anew by a proxy. */
 import { DUPLICATES, expect, type Node, path, test } from 'pathproof';
 import { FULL } from '../support/config.ts';
+import { turn } from '../support/turns.ts';
 
 const FORWARDED =
 	'web:eth0 xmit, host backlog, host:web receive, host:web ingress[egress_guard → pass], host ip6 receive, host ip6 forward, host:eth0 xmit, peer:eth0 receive';
 
-test('a segment that a device cuts up has gone on in its pieces, and all of them arrive', async ({ lab, requires }) => {
-	await requires('veth');
-	const { web, host, peer, trace } = await lab({ device: 'veth', forward: 'stack' });
-	await host.exec(['ethtool', '-K', 'eth0', 'tso', 'off', 'gso', 'off']);
-	const bulk = await trace({ protocol: 'tcp' }, () => web.iperf3(peer, { megabytes: 1 }));
-	expect(bulk).toBeAccountedFor();
-	const segmented = bulk.out.filter(({ fate }) => fate === 'segmented');
-	expect(segmented.length).toBeGreaterThan(0);
-	expect(segmented).toFollowPath(
-		path`web:eth0 xmit, host backlog, host:web receive, host:web ingress[egress_guard → pass], host ip6 receive, host ip6 forward`,
-	);
-	const pieces = bulk.out.filter(({ hops }) => hops[0]?.hop === 'host:eth0 xmit');
-	expect(pieces.length).toBeGreaterThan(segmented.length);
-	expect(pieces).toFollowPath(path`host:eth0 xmit, peer:eth0 receive, peer tcp deliver`, { ignoring: DUPLICATES });
-});
+test(
+	'a segment that a device cuts up has gone on in its pieces, and all of them arrive',
+	turn(0),
+	async ({ lab, requires }) => {
+		await requires('veth');
+		const { web, host, peer, trace } = await lab({ device: 'veth', forward: 'stack' });
+		await host.exec(['ethtool', '-K', 'eth0', 'tso', 'off', 'gso', 'off']);
+		const bulk = await trace({ protocol: 'tcp' }, () => web.iperf3(peer, { megabytes: 1 }));
+		expect(bulk).toBeAccountedFor();
+		const segmented = bulk.out.filter(({ fate }) => fate === 'segmented');
+		expect(segmented.length).toBeGreaterThan(0);
+		expect(segmented).toFollowPath(
+			path`web:eth0 xmit, host backlog, host:web receive, host:web ingress[egress_guard → pass], host ip6 receive, host ip6 forward`,
+		);
+		const pieces = bulk.out.filter(({ hops }) => hops[0]?.hop === 'host:eth0 xmit');
+		expect(pieces.length).toBeGreaterThan(segmented.length);
+		expect(pieces).toFollowPath(path`host:eth0 xmit, peer:eth0 receive, peer tcp deliver`, { ignoring: DUPLICATES });
+	},
+);
 
 for (const family of [6, 4] as const)
-	test(`a datagram in fragments is delivered whole, IPv${family}`, { tags: family === 4 ? [FULL] : [] }, async ({
-		lab,
-		requires,
-	}) => {
-		await requires('veth');
-		const { web, peer } = await lab({ device: 'veth', forward: 'stack' });
-		const trace = await web.udp(peer, 53, { family, size: 4000 });
-		expect(trace).toBeAccountedFor();
-		const fragments = trace.out.filter(({ packet }) => packet.detail.startsWith('fragment'));
-		const ip = family === 6 ? 'ip6' : 'ip';
-		expect(fragments.map(({ packet, fate }) => `${packet.detail}: ${fate}`)).toEqual(
-			[0, 1448, 2896].map((at) => `fragment at ${family === 6 ? at : at + 32 * (at / 1448)}: merged`),
-		);
-		expect(fragments).toFollowPath(path`${FORWARDED.replaceAll('ip6', ip)}`);
-		const [whole] = trace.out.filter(({ fate }) => fate === 'delivered');
-		expect(whole).toTraverse('peer udp deliver');
-	});
+	test(
+		`a datagram in fragments is delivered whole, IPv${family}`,
+		family === 4 ? { tags: [FULL] } : turn(1),
+		async ({ lab, requires }) => {
+			await requires('veth');
+			const { web, peer } = await lab({ device: 'veth', forward: 'stack' });
+			const trace = await web.udp(peer, 53, { family, size: 4000 });
+			expect(trace).toBeAccountedFor();
+			const fragments = trace.out.filter(({ packet }) => packet.detail.startsWith('fragment'));
+			const ip = family === 6 ? 'ip6' : 'ip';
+			expect(fragments.map(({ packet, fate }) => `${packet.detail}: ${fate}`)).toEqual(
+				[0, 1448, 2896].map((at) => `fragment at ${family === 6 ? at : at + 32 * (at / 1448)}: merged`),
+			);
+			expect(fragments).toFollowPath(path`${FORWARDED.replaceAll('ip6', ip)}`);
+			const [whole] = trace.out.filter(({ fate }) => fate === 'delivered');
+			expect(whole).toTraverse('peer udp deliver');
+		},
+	);
 
 /** Answers to nobody: takes a datagram, and sends its payload on as one of its own. */
 async function relay(at: Node, to: Node): Promise<AsyncDisposable> {
@@ -47,7 +53,7 @@ async function relay(at: Node, to: Node): Promise<AsyncDisposable> {
 	return proxy;
 }
 
-test('a datagram that a proxy makes anew is followed by its nonce', async ({ lab, requires }) => {
+test('a datagram that a proxy makes anew is followed by its nonce', turn(2), async ({ lab, requires }) => {
 	await requires('veth');
 	const { web, host, peer, trace } = await lab({ device: 'veth', forward: 'stack' });
 	await using _proxy = await relay(host, peer);

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildProgram, describe, expect, type Lab, path, test } from 'pathproof';
 import { FULL } from '../support/config.ts';
+import { turn } from '../support/turns.ts';
 
 const SOURCE = join(import.meta.dirname, '../../bpf/redirect.bpf.c');
 const OBJECT = '/pathproof/payload/bpf/redirect.bpf.o';
@@ -46,8 +47,6 @@ interface Mutation {
 	/** the marked line of the failure: expected (empty where nothing was), taken */
 	difference: readonly [string, string];
 	onNetkit?: readonly [string, string];
-	/** of the default run, on veth */
-	sample?: boolean;
 }
 
 const MUTATIONS: readonly Mutation[] = [
@@ -76,7 +75,6 @@ const MUTATIONS: readonly Mutation[] = [
 		pings: [],
 		make: (lab) => mutate(lab, `${LAST_REFUSAL}return bpf_redirect_peer(`, `${LAST_REFUSAL}return bpf_redirect(`),
 		difference: ['', 'host:web xmit'],
-		sample: true,
 	},
 	{
 		title: 'the program passes what it should redirect, and forwarding was left on: the IP stack does its work',
@@ -102,8 +100,8 @@ const IN = 'peer:eth0 xmit, host:eth0 receive, host:eth0 ingress[ingress_peer â†
 for (const device of ['veth', 'netkit'] as const) {
 	describe(`a container on ${device}`, () => {
 		// in a loop: vitest cuts a $title after forty characters
-		for (const { title, way, pings, make, difference, onNetkit, sample } of MUTATIONS)
-			test(title, { tags: sample && device === 'veth' ? [] : [FULL] }, async ({ lab, requires }) => {
+		for (const [index, { title, way, pings, make, difference, onNetkit }] of MUTATIONS.entries())
+			test(title, device === 'veth' ? turn(index) : { tags: [FULL] }, async ({ lab, requires }) => {
 				await requires(device);
 				const mutant = await lab({ device, forward: 'redirect' });
 				const { web, peer } = mutant;

@@ -1,6 +1,7 @@
 import { describe, expect, path, test } from 'pathproof';
 import { FULL } from '../support/config.ts';
 import { DEVICE_NEEDS } from '../support/device-needs.ts';
+import { turn } from '../support/turns.ts';
 import { beyond, inHost, PAIRS, type Wired } from './two-wires.ts';
 
 /** By routes alone: web prefers eth0 and has eth1 too. */
@@ -46,67 +47,69 @@ const BACK_BY_ETH1 = `ip route replace 2001:db8:0:2::10 via 2001:db8:0:3::1
 ip route replace 198.51.100.10 via 203.0.113.1`;
 
 function failingOver({ needs, lab: wired }: Wired): void {
-	test('an uplink that is set down is left for the next, until it and its routes are back', async ({
-		lab,
-		requires,
-	}) => {
-		await requires(...needs);
-		const made = await lab(wired);
-		const far = beyond(made);
-		const check = () => made.vm.use<typeof import('../../impl/net.ts')>('impl/net.ts').checkHost();
-		expect(await made.web.udp(far, 53)).toFollowPath(BY_ETH0);
+	test(
+		'an uplink that is set down is left for the next, until it and its routes are back',
+		turn(0, ...needs),
+		async ({ lab, requires }) => {
+			await requires(...needs);
+			const made = await lab(wired);
+			const far = beyond(made);
+			const check = () => made.vm.use<typeof import('../../impl/net.ts')>('impl/net.ts').checkHost();
+			expect(await made.web.udp(far, 53)).toFollowPath(BY_ETH0);
 
-		await inHost(made, 'ip link set dev eth0 down');
-		expect(await made.web.udp(far, 53)).toFollowPath(BY_ETH1);
-		expect(await made.web.udp(far, 53, { family: 4 })).toFollowPath(BY_ETH1);
+			await inHost(made, 'ip link set dev eth0 down');
+			expect(await made.web.udp(far, 53)).toFollowPath(BY_ETH1);
+			expect(await made.web.udp(far, 53, { family: 4 })).toFollowPath(BY_ETH1);
 
-		expect((await check()).map(({ what, found }) => [what, found])).toEqual([
-			['its uplink eth0', 'down'],
-			['the route by its uplink', 'no such route'],
-			['the route by its uplink', 'no such route'],
-		]);
+			expect((await check()).map(({ what, found }) => [what, found])).toEqual([
+				['its uplink eth0', 'down'],
+				['the route by its uplink', 'no such route'],
+				['the route by its uplink', 'no such route'],
+			]);
 
-		// the kernel forgets the routes of a device that is set down, and has none of them when it is up again
-		await inHost(made, ...UP_AGAIN);
-		expect(await made.web.udp(far, 53)).toFollowPath(BY_ETH1);
-		const found = await check();
-		expect(found).toMatchObject([
-			{
-				container: 'web',
-				what: 'the route by its uplink',
-				found: 'no such route',
-				hint: expect.stringMatching(/^ip route replace ::\/0 via 2001:db8:0:1::2 dev eth0 table \d+$/),
-			},
-			{
-				container: 'web',
-				what: 'the route by its uplink',
-				found: 'no such route',
-				hint: expect.stringMatching(/^ip route replace 0.0.0.0\/0 via 192.0.2.2 dev eth0 table \d+$/),
-			},
-		]);
+			// the kernel forgets the routes of a device that is set down, and has none of them when it is up again
+			await inHost(made, ...UP_AGAIN);
+			expect(await made.web.udp(far, 53)).toFollowPath(BY_ETH1);
+			const found = await check();
+			expect(found).toMatchObject([
+				{
+					container: 'web',
+					what: 'the route by its uplink',
+					found: 'no such route',
+					hint: expect.stringMatching(/^ip route replace ::\/0 via 2001:db8:0:1::2 dev eth0 table \d+$/),
+				},
+				{
+					container: 'web',
+					what: 'the route by its uplink',
+					found: 'no such route',
+					hint: expect.stringMatching(/^ip route replace 0.0.0.0\/0 via 192.0.2.2 dev eth0 table \d+$/),
+				},
+			]);
 
-		await inHost(made, ...found.map(({ hint }) => hint));
-		expect(await check()).toEqual([]);
-		expect(await made.web.udp(far, 53)).toFollowPath(BY_ETH0);
-		expect(await made.web.udp(far, 53, { family: 4 })).toFollowPath(BY_ETH0);
-	});
+			await inHost(made, ...found.map(({ hint }) => hint));
+			expect(await check()).toEqual([]);
+			expect(await made.web.udp(far, 53)).toFollowPath(BY_ETH0);
+			expect(await made.web.udp(far, 53, { family: 4 })).toFollowPath(BY_ETH0);
+		},
+	);
 
-	test('an uplink without carrier is left for the next, and taken again with its carrier', async ({
-		lab,
-		requires,
-	}) => {
-		await requires(...needs);
-		const made = await lab(wired);
-		const far = beyond(made);
-		await made.peer.exec(['ip', 'link', 'set', 'dev', 'eth0', 'down']);
-		expect(await made.web.udp(far, 53)).toFollowPath(BY_ETH1);
-		expect(await made.web.udp(far, 53, { family: 4 })).toFollowPath(BY_ETH1);
-		await made.peer.exec(['ip', 'link', 'set', 'dev', 'eth0', 'up']);
-		// carrier is told some time later
-		await inHost(made, 'until ip link show dev eth0 | grep -q LOWER_UP; do :; done');
-		expect(await made.web.udp(far, 53)).toFollowPath(BY_ETH0);
-		expect(await made.web.udp(far, 53, { family: 4 })).toFollowPath(BY_ETH0);
-	});
+	test(
+		'an uplink without carrier is left for the next, and taken again with its carrier',
+		turn(1, ...needs),
+		async ({ lab, requires }) => {
+			await requires(...needs);
+			const made = await lab(wired);
+			const far = beyond(made);
+			await made.peer.exec(['ip', 'link', 'set', 'dev', 'eth0', 'down']);
+			expect(await made.web.udp(far, 53)).toFollowPath(BY_ETH1);
+			expect(await made.web.udp(far, 53, { family: 4 })).toFollowPath(BY_ETH1);
+			await made.peer.exec(['ip', 'link', 'set', 'dev', 'eth0', 'up']);
+			// carrier is told some time later
+			await inHost(made, 'until ip link show dev eth0 | grep -q LOWER_UP; do :; done');
+			expect(await made.web.udp(far, 53)).toFollowPath(BY_ETH0);
+			expect(await made.web.udp(far, 53, { family: 4 })).toFollowPath(BY_ETH0);
+		},
+	);
 
 	test('where the kernel is not told to leave it, what is sent by it is lost', { tags: [FULL] }, async ({
 		lab,
@@ -123,19 +126,20 @@ function failingOver({ needs, lab: wired }: Wired): void {
 		}
 	});
 
-	test('the uplinks are told once, and put back when the last container that needs it goes', async ({
-		lab,
-		requires,
-	}) => {
-		await requires(...needs);
-		const made = await lab(wired);
-		const asked = () => inHost(made, `sysctl -n ${SWITCHES.join(' ')}`);
-		expect(await asked()).toBe('1\n1\n1\n1\n');
-		await made.vm.use<typeof import('../../impl/net.ts')>('impl/net.ts').removeContainer('web');
-		expect(await asked()).toBe('0\n0\n0\n0\n');
-	});
+	test(
+		'the uplinks are told once, and put back when the last container that needs it goes',
+		turn(2, ...needs),
+		async ({ lab, requires }) => {
+			await requires(...needs);
+			const made = await lab(wired);
+			const asked = () => inHost(made, `sysctl -n ${SWITCHES.join(' ')}`);
+			expect(await asked()).toBe('1\n1\n1\n1\n');
+			await made.vm.use<typeof import('../../impl/net.ts')>('impl/net.ts').removeContainer('web');
+			expect(await asked()).toBe('0\n0\n0\n0\n');
+		},
+	);
 
-	test('a TCP connection outlives its uplink', async ({ lab, requires }) => {
+	test('a TCP connection outlives its uplink', turn(3, ...needs), async ({ lab, requires }) => {
 		await requires(...needs);
 		const made = await lab(wired);
 		const { web, peer } = made;

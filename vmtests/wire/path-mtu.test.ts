@@ -1,6 +1,7 @@
 import { describe, expect, type Lab, type Node, test } from 'pathproof';
 import { FULL } from '../support/config.ts';
 import { Node as LabEnd } from '../support/nodes.ts';
+import { turn } from '../support/turns.ts';
 import { containerOf, FAMILIES, OTHERS, type Row, run, SAMPLE, stream } from './rows.ts';
 
 /** Beyond the peer, which is a router then, a link that carries less. */
@@ -40,42 +41,47 @@ async function knownMtu(from: Node, to: Node, family: 4 | 6): Promise<number> {
 }
 
 function told(row: Row): void {
-	test('a router beyond the peer tells the container what its link carries', async ({ lab, requires }) => {
-		await requires(...row.needs);
-		const made = await lab(row.lab);
-		const sender = containerOf(made, row);
-		const far = await narrowBeyond(made);
-		for (const family of FAMILIES) {
-			expect(await knownMtu(sender, far, family)).toBe(1500);
-			// the kernel asks whose it was: the socket stays until the answer is there
-			const datagram = `(head -c 1400 /dev/zero; sleep 1) | socat -u -b 1400 - UDP${family}-SENDTO:${far.literal(family)}:53`;
-			const trace = await made.trace({ protocol: 'icmp', family }, () => run(sender, datagram));
-			const arrived = trace.in.filter(({ delivered }) => delivered);
-			expect(arrived.length).toBe(1);
-			expect(arrived).toTraverse(`${row.who} icmp deliver`);
-			if (row.forward !== 'stack') expect(arrived).toTraverse('host:eth0 ingress[ingress_peer → redirect]');
-			// how the tracer names it depends on whether it can follow it over the wire
-			if (row.wire === 'veth') expect(trace.in.map(({ packet }) => packet.detail)).toEqual([TOO_BIG[family]]);
-			expect(await knownMtu(sender, far, family)).toBe(NARROW);
-		}
-	});
+	test(
+		'a router beyond the peer tells the container what its link carries',
+		turn(0, ...row.needs),
+		async ({ lab, requires }) => {
+			await requires(...row.needs);
+			const made = await lab(row.lab);
+			const sender = containerOf(made, row);
+			const far = await narrowBeyond(made);
+			for (const family of FAMILIES) {
+				expect(await knownMtu(sender, far, family)).toBe(1500);
+				// the kernel asks whose it was: the socket stays until the answer is there
+				const datagram = `(head -c 1400 /dev/zero; sleep 1) | socat -u -b 1400 - UDP${family}-SENDTO:${far.literal(family)}:53`;
+				const trace = await made.trace({ protocol: 'icmp', family }, () => run(sender, datagram));
+				const arrived = trace.in.filter(({ delivered }) => delivered);
+				expect(arrived.length).toBe(1);
+				expect(arrived).toTraverse(`${row.who} icmp deliver`);
+				if (row.forward !== 'stack') expect(arrived).toTraverse('host:eth0 ingress[ingress_peer → redirect]');
+				// how the tracer names it depends on whether it can follow it over the wire
+				if (row.wire === 'veth') expect(trace.in.map(({ packet }) => packet.detail)).toEqual([TOO_BIG[family]]);
+				expect(await knownMtu(sender, far, family)).toBe(NARROW);
+			}
+		},
+	);
 
-	test('what the container sends then is smaller: datagrams in fragments, TCP in segments', async ({
-		lab,
-		requires,
-	}) => {
-		await requires(...row.needs);
-		const made = await lab(row.lab);
-		const sender = containerOf(made, row);
-		const far = await narrowBeyond(made);
-		for (const family of FAMILIES) {
-			// learns of it from its first whole segments, and sends them anew
-			expect(await stream(sender, far, 50_000, { family })).toBe(50_000);
-			expect(await knownMtu(sender, far, family)).toBe(NARROW);
-			const trace = await sender.udp(far, 53, { family, size: 1_400 });
-			expect(trace.out.map(({ packet }) => packet.detail)).toContain(`fragment at ${family === 6 ? 1232 : 1256}`);
-		}
-	});
+	test(
+		'what the container sends then is smaller: datagrams in fragments, TCP in segments',
+		turn(1, ...row.needs),
+		async ({ lab, requires }) => {
+			await requires(...row.needs);
+			const made = await lab(row.lab);
+			const sender = containerOf(made, row);
+			const far = await narrowBeyond(made);
+			for (const family of FAMILIES) {
+				// learns of it from its first whole segments, and sends them anew
+				expect(await stream(sender, far, 50_000, { family })).toBe(50_000);
+				expect(await knownMtu(sender, far, family)).toBe(NARROW);
+				const trace = await sender.udp(far, 53, { family, size: 1_400 });
+				expect(trace.out.map(({ packet }) => packet.detail)).toContain(`fragment at ${family === 6 ? 1232 : 1256}`);
+			}
+		},
+	);
 }
 
 describe.for(SAMPLE.slice(0, 1))('path MTU: $title', told);
