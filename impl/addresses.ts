@@ -3,7 +3,7 @@ import { closeSync, readFileSync } from 'node:fs';
 import { isIPv4, isIPv6 } from 'node:net';
 import koffi from 'koffi';
 import { DatapathError } from './errors.ts';
-import { check, native } from './libbpf/native.ts';
+import { checkCall, native } from './libbpf/native.ts';
 
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -39,7 +39,7 @@ export function ownAddresses(): string[] {
 
 /** One for each device and label; of devices without any, nothing is read. */
 function ownIpv4Addresses(): string[] {
-	const socket = check(native.socket(AF_INET, SOCK_DGRAM, 0), 'a socket');
+	const socket = checkCall(native.socket(AF_INET, SOCK_DGRAM, 0), 'a socket');
 	try {
 		for (let room = 64; ; room *= 2) {
 			// struct ifconf { int length; struct ifreq *requests; }
@@ -47,7 +47,7 @@ function ownIpv4Addresses(): string[] {
 			const request = Buffer.alloc(16);
 			request.writeInt32LE(found.length);
 			request.writeBigUInt64LE(koffi.address(found), 8);
-			check(native.ioctl(socket, SIOCGIFCONF, request), 'the addresses of this host');
+			checkCall(native.ioctl(socket, SIOCGIFCONF, request), 'the addresses of this host');
 			const length = request.readInt32LE(0);
 			if (length === found.length) continue;
 			return Array.from({ length: length / IFREQ_SIZE }, (_, index) => found.subarray(index * IFREQ_SIZE))

@@ -10,7 +10,7 @@ import { DatapathError } from './errors.ts';
 import { type Attachment, attachments, detachOne } from './forward/attach.ts';
 import { ensureLoaded, halfMade, isLoaded, unload } from './forward/datapath.ts';
 import { ensureObjects } from './objects.ts';
-import { planAdd, planRemove } from './plan.ts';
+import { planAdd, planRemove } from './plan/plan.ts';
 import { attachmentsOf } from './state/attached.ts';
 import { checkContainers, type Finding } from './state/check.ts';
 import { garbage } from './state/garbage.ts';
@@ -18,6 +18,8 @@ import { locked } from './state/lock.ts';
 import {
 	type ContainerRecord,
 	deleteRecord,
+	type Others,
+	othersThan,
 	readRecord,
 	readRecords,
 	recordBytes,
@@ -51,7 +53,7 @@ export async function addContainer(
 	await ensureObjects();
 	return locked(async () => {
 		const record = readRecord(name);
-		const others = lazily(() => specsBeside(name));
+		const others = othersThan(new Set([name]));
 		if (record?.state === 'ready') {
 			if (!sameSpec(record.spec, spec)) {
 				throw new DatapathError(`there is a container ${name} already, and it is another one`, {
@@ -60,7 +62,7 @@ export async function addContainer(
 			}
 			return how.dryRun ? [] : attachmentsOf(spec);
 		}
-		const undoing = record ? await stepsToRemove(record.spec, others()) : [];
+		const undoing = record ? await stepsToRemove(record.spec, others) : [];
 		const steps = [
 			...(isLoaded() && !unloads(undoing)
 				? []
@@ -74,7 +76,7 @@ export async function addContainer(
 		try {
 			await carryOut(steps, how);
 		} catch (error) {
-			await undo(spec, others(), error);
+			await undo(spec, others, error);
 			throw error;
 		}
 		return attachmentsOf(spec);
@@ -94,18 +96,17 @@ export function removeContainers(names: readonly string[], how?: How): Promise<v
 export function removeContainers(asked: readonly string[], how: Partial<DryRun> = {}): Promise<unknown> {
 	const names = [...new Set(asked)];
 	return locked(async () => {
-		const records = readRecords();
-		const missing = names.find((name) => !records.some(({ spec }) => spec.name === name));
-		if (missing !== undefined) {
+		const wanted = names.map((name) => {
+			const record = readRecord(name);
+			if (record) return record.spec;
 			// of the last one that was here: whoever took it away was killed before the end
-			if (!how.dryRun && !records.length) clear();
-			throw new DatapathError(`there is no container ${missing}`, { hint: 'pathproof net ls' });
-		}
+			if (!how.dryRun && !readRecords().length) clear();
+			throw new DatapathError(`there is no container ${name}`, { hint: 'pathproof net ls' });
+		});
 		const steps: Step[] = [];
-		for (const [index, name] of names.entries()) {
-			const others = records.map(({ spec }) => spec).filter((spec) => !names.slice(0, index + 1).includes(spec.name));
-			const { spec } = records.find((record) => record.spec.name === name)!;
-			const own = await stepsToRemove(spec, others);
+		const gone = new Set<string>();
+		for (const spec of wanted) {
+			const own = await stepsToRemove(spec, othersThan(gone.add(spec.name)));
 			if (!how.dryRun) await carryOut(own, how);
 			steps.push(...own);
 		}
@@ -155,7 +156,7 @@ export function collectGarbage(how: Partial<DryRun> = {}): Promise<unknown> {
 			const found = await garbage();
 			for (const dead of found) {
 				const own = dead.record
-					? await stepsToRemove(dead.record.spec, specsBeside(dead.record.spec.name))
+					? await stepsToRemove(dead.record.spec, othersThan(new Set([dead.record.spec.name])))
 					: dead.steps;
 				if (!how.dryRun) await carryOut(own, how);
 				steps.push(...own);
@@ -195,17 +196,17 @@ export function detach(program: string): Promise<Attachment[]> {
 }
 
 /** The record of the last one goes with the datapath, in one rename: until then everybody knows what is still to be done. */
-async function stepsToRemove(spec: ContainerSpec, others: readonly ContainerSpec[]): Promise<Step[]> {
+async function stepsToRemove(spec: ContainerSpec, others: Others): Promise<Step[]> {
 	const { name } = spec;
 	return [
 		{ what: `record that ${name} is being removed`, run: () => writeRecord({ state: 'removing', spec }) },
 		...(await planRemove(spec, others)),
-		...(others.length ? [{ what: `forget the record of ${name}`, run: () => deleteRecord(name) }] : []),
+		...(others().some(() => true) ? [{ what: `forget the record of ${name}`, run: () => deleteRecord(name) }] : []),
 	];
 }
 
 /** What was begun, after `error`. Throws a DatapathError that tells of both where this fails too. */
-async function undo(spec: ContainerSpec, others: readonly ContainerSpec[], error: unknown): Promise<void> {
+async function undo(spec: ContainerSpec, others: Others, error: unknown): Promise<void> {
 	try {
 		// It was the load that failed: there is no record yet, and nothing else.
 		if (isLoaded()) await carryOut(await stepsToRemove(spec, others));
@@ -241,21 +242,6 @@ async function carryOut(steps: readonly Step[], { onStep }: How = {}): Promise<v
 function tell(steps: Step[], { onStep }: How): Step[] {
 	for (const { what } of steps) onStep?.(what);
 	return steps;
-}
-
-/** Of the many only if they are asked for: who adds one more container need not hear of all others. */
-function lazily<T>(act: () => T): () => T {
-	let made: { value: T } | undefined;
-	return () => {
-		made ??= { value: act() };
-		return made.value;
-	};
-}
-
-function specsBeside(name: string): ContainerSpec[] {
-	return readRecords()
-		.map(({ spec }) => spec)
-		.filter((spec) => spec.name !== name);
 }
 
 function sameSpec(a: ContainerSpec, b: ContainerSpec): boolean {

@@ -2,7 +2,7 @@
 import { closeSync, existsSync, openSync, readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { DatapathError } from './errors.ts';
-import { check, native } from './libbpf/native.ts';
+import { checkCall, native } from './libbpf/native.ts';
 
 export const NETNS_DIR = '/run/netns';
 const CLONE_NEWNET = 0x4000_0000;
@@ -16,10 +16,10 @@ export function inNetns<T>(name: string | null, act: () => T): T {
 	const home = openSync('/proc/thread-self/ns/net', 'r');
 	const there = openNetns(name);
 	try {
-		check(native.setns(there, CLONE_NEWNET), `enter the netns ${name}`);
+		checkCall(native.setns(there, CLONE_NEWNET), `enter the netns ${name}`);
 		return act();
 	} finally {
-		check(native.setns(home, CLONE_NEWNET), 'come back from a netns');
+		checkCall(native.setns(home, CLONE_NEWNET), 'come back from a netns');
 		closeSync(there);
 		closeSync(home);
 	}

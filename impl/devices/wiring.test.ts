@@ -1,12 +1,14 @@
 import { expect, test } from 'vitest';
+import { neighbourCommand } from '../ip/neighbour.ts';
 import { PAIRS } from './device.ts';
-import { devicePair, hostCommands, innerCommands } from './wiring.ts';
+import { devicePair, hostCommands, hostNeighbours, innerCommands } from './wiring.ts';
 
 const addresses = { ipv6: '2001:db8:0:2::10', ipv4: '198.51.100.10' };
 const pair = devicePair('web', 'web', 1500);
 const commands = (device: keyof typeof PAIRS) => ({
 	create: PAIRS[device].create(pair),
 	host: hostCommands(addresses, PAIRS[device], pair),
+	neighbours: hostNeighbours(addresses, PAIRS[device], pair).map(neighbourCommand),
 	inner: innerCommands(addresses, PAIRS[device], pair),
 });
 
@@ -21,8 +23,6 @@ test('a veth pair has neighbours set by hand on both sides', () => {
 		    "addr add fe80::1/64 dev web nodad",
 		    "route add 2001:db8:0:2::10/128 dev web",
 		    "route add 198.51.100.10/32 dev web",
-		    "neigh add 2001:db8:0:2::10 lladdr 02:56:78:5d:1a:2f dev web nud permanent",
-		    "neigh add 198.51.100.10 lladdr 02:56:78:5d:1a:2f dev web nud permanent",
 		  ],
 		  "inner": [
 		    "link set dev lo up",
@@ -32,6 +32,10 @@ test('a veth pair has neighbours set by hand on both sides', () => {
 		    "neigh add fe80::1 lladdr 02:f6:33:49:44:73 dev eth0 nud permanent",
 		    "route add ::/0 via fe80::1 dev eth0",
 		    "route add 0.0.0.0/0 via inet6 fe80::1 dev eth0",
+		  ],
+		  "neighbours": [
+		    "neigh add 2001:db8:0:2::10 lladdr 02:56:78:5d:1a:2f dev web nud permanent",
+		    "neigh add 198.51.100.10 lladdr 02:56:78:5d:1a:2f dev web nud permanent",
 		  ],
 		}
 	`);
@@ -56,6 +60,7 @@ test('netkit L3 has no Ethernet: routes by the device, no neighbours, and is bor
 		    "route add ::/0 dev eth0",
 		    "route add 0.0.0.0/0 dev eth0",
 		  ],
+		  "neighbours": [],
 		}
 	`);
 });

@@ -17,7 +17,7 @@ import {
 	removeClsact,
 	type TcFilter,
 } from '../libbpf/attach.ts';
-import { linkedDevice, programIdentity } from '../libbpf/enumerate.ts';
+import { linkedDevice, programById, programIdentity } from '../libbpf/enumerate.ts';
 import { PIN_ROOT } from './datapath.ts';
 
 const ATTACHMENTS = join(PIN_ROOT, 'attachments');
@@ -114,6 +114,7 @@ export function attachmentTo(ifindex: number, program: string): Attachment | und
 /** Pinned first: a link goes with the process that is killed before it pins it, a filter would stay, and nobody knew of it. */
 function attachFilter(program: number, attachment: Attachment, point: HookPoint): void {
 	const filter = filterOf(attachment);
+	refuseStranger(attachment);
 	pin(program, attachment.pin);
 	try {
 		// the qdisc of a container's own device goes with that
@@ -123,6 +124,24 @@ function attachFilter(program: number, attachment: Attachment, point: HookPoint)
 	} catch (error) {
 		unlinkSync(attachment.pin);
 		throw error;
+	}
+}
+
+/** A filter takes the place of the one that stands there: only of ours, whose pin was lost. */
+function refuseStranger(attachment: Attachment): void {
+	const id = queryClsact(filterOf(attachment));
+	if (typeof id !== 'number') return;
+	const fd = programById(id);
+	try {
+		const { name } = programIdentity(fd);
+		if (name === attachment.program) return;
+		const device = deviceName(attachment.ifindex);
+		throw new DatapathError(`a filter of somebody else's, ${name}, stands where ${attachment.program} is to be`, {
+			log: `on ${device}, ingress, of priority ${attachment.priority} and handle 1`,
+			hint: `tc filter show dev ${device} ingress; give it another priority`,
+		});
+	} finally {
+		closeSync(fd);
 	}
 }
 

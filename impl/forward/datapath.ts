@@ -1,7 +1,9 @@
 /** The programs and maps of the datapath: loaded once for a host, pinned, and found again by whoever comes later. */
 import { closeSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatapathError } from '../errors.ts';
 import { getPinned, hasLinkKind, pin } from '../libbpf/attach.ts';
+import { mapSizes } from '../libbpf/enumerate.ts';
 import { BpfMap } from '../libbpf/map.ts';
 import { BpfObject } from '../libbpf/object.ts';
 import { bpfObjectPath } from '../objects.ts';
@@ -80,16 +82,15 @@ export function loadedObjects(): ObjectName[] {
 /** The programs of an object that is pinned, loaded once more over its pinned maps; they go with what is answered here. */
 export function loadProgramsAnew(name: ObjectName): Disposable & { programs: [ProgramName, number][] } {
 	const object = BpfObject.open(bpfObjectPath(name));
-	const shared = (Object.keys(MAPS) as MapName[]).filter((map) => object.hasMap(map));
-	const fds = shared.map((map) => getPinned(pinPath('maps', map)));
 	try {
-		for (const [index, map] of shared.entries()) object.shareMap(new BpfMap(map, fds[index]!, ...MAPS[map]));
+		shareMaps(
+			object,
+			(Object.keys(MAPS) as MapName[]).filter((map) => object.hasMap(map)),
+		);
 		object.load();
 	} catch (error) {
 		object[Symbol.dispose]();
 		throw error;
-	} finally {
-		for (const fd of fds) closeSync(fd);
 	}
 	return {
 		programs: OBJECTS[name].programs.map((program) => [program, object.programFd(program)]),
@@ -97,13 +98,26 @@ export function loadProgramsAnew(name: ObjectName): Disposable & { programs: [Pr
 	};
 }
 
-export function withMap<T>(name: MapName, act: (map: BpfMap) => T): T {
+/**
+ * One that is pinned; it is closed with what is answered. Throws a DatapathError where its rows are not what this pathproof reads and
+ * writes: another version has made it.
+ */
+export function openMap(name: MapName): BpfMap & Disposable {
 	const fd = getPinned(pinPath('maps', name));
-	try {
-		return act(new BpfMap(name, fd, ...MAPS[name]));
-	} finally {
-		closeSync(fd);
-	}
+	const map = Object.assign(new BpfMap(name, fd, ...MAPS[name]), { [Symbol.dispose]: () => closeSync(fd) });
+	const found = mapSizes(fd);
+	if (found.join() === MAPS[name].join()) return map;
+	map[Symbol.dispose]();
+	const words = ([key, value]: readonly [number, number]) => `keys of ${key} bytes and values of ${value}`;
+	throw new DatapathError(`the map ${name} was pinned by another version of pathproof`, {
+		log: `${pinPath('maps', name)} has ${words(found)}, and this version ${words(MAPS[name])}`,
+		hint: 'with that version: pathproof net rm --all; then add the containers with this one',
+	});
+}
+
+export function withMap<T>(name: MapName, act: (map: BpfMap) => T): T {
+	using map = openMap(name);
+	return act(map);
 }
 
 export function withProgram<T>(name: ProgramName, act: (program: { name: ProgramName; fd: number }) => T): T {
@@ -127,16 +141,17 @@ export function pinPath(kind: 'programs' | 'maps', name: string): string {
 function loadAndPin(name: ObjectName, root: string): void {
 	const { programs, maps } = OBJECTS[name];
 	using object = BpfObject.open(bpfObjectPath(name));
-	const shared = (Object.keys(MAPS) as MapName[]).filter(
-		(map) => name !== 'redirect' && OBJECTS.redirect.maps.some((one) => one === map) && object.hasMap(map),
-	);
-	const fds = shared.map((map) => getPinned(pinPath('maps', map)));
-	try {
-		for (const [index, map] of shared.entries()) object.shareMap(new BpfMap(map, fds[index]!, ...MAPS[map]));
-		object.load();
-		for (const program of programs) pin(object.programFd(program), join(root, 'programs', program));
-		for (const map of maps) pin(object.map(map, ...MAPS[map]).fd, join(root, 'maps', map));
-	} finally {
-		for (const fd of fds) closeSync(fd);
-	}
+	if (name !== 'redirect')
+		shareMaps(
+			object,
+			OBJECTS.redirect.maps.filter((map) => object.hasMap(map)),
+		);
+	object.load();
+	for (const program of programs) pin(object.programFd(program), join(root, 'programs', program));
+	for (const map of maps) pin(object.map(map, ...MAPS[map]).fd, join(root, 'maps', map));
+}
+
+/** The object keeps them open by itself. */
+function shareMaps(object: BpfObject, names: readonly MapName[]): void {
+	for (const name of names) withMap(name, (map) => object.shareMap(map));
 }

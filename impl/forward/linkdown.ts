@@ -28,11 +28,13 @@ export function ignoreDeadLinks(spec: ContainerSpec): void {
 }
 
 /** Those that were switched on here, and that none of the containers needs. */
-export function unusedSwitches(containers: readonly ContainerSpec[]): Former[] {
-	const used = new Set(containers.flatMap(linkdownSwitches));
-	return remembered().filter(({ name }) => isLinkdownSwitch(name) && !used.has(name));
+export function unusedSwitches(containers: Iterable<ContainerSpec>): Former[] {
+	const switched = remembered().filter(({ name }) => isLinkdownSwitch(name));
+	if (!switched.length) return [];
+	const used = new Set(Iterator.from(containers).flatMap(linkdownSwitches));
+	return switched.filter(({ name }) => !used.has(name));
 }
 
-export function restoreLinkdown(containers: readonly ContainerSpec[]): void {
+export function restoreLinkdown(containers: Iterable<ContainerSpec>): void {
 	putBack(unusedSwitches(containers));
 }

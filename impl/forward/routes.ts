@@ -8,7 +8,7 @@
 import type { ContainerSpec, Uplink } from '../container.ts';
 import type { Family } from '../ip/ip.ts';
 
-const MAIN_FIRST = 1000;
+export const MAIN_FIRST = 1000;
 const FIRST_CHOICE = 1001;
 const NOWHERE_ELSE = 1009;
 /** The table of an uplink is this and its index. */

@@ -1,13 +1,15 @@
 /** What the programs know of a container: the rows of their maps, in the layout of bpf/include/policy.h. */
 import { statSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
-import { addressBytes, deviceIndex, ownAddresses } from '../addresses.ts';
+import { addressBytes, deviceIndex, deviceName, findDevice } from '../addresses.ts';
 import { type ContainerSpec, MAX_UPLINKS, type Uplink } from '../container.ts';
 import { type PairKind, pairKind } from '../devices/device.ts';
 import { slaveId } from '../devices/ipvlan.ts';
 import { u32 } from '../libbpf/map.ts';
 import { hasNetns, NETNS_DIR, namedNetns } from '../netns.ts';
+import type { Others } from '../state/records.ts';
 import { ensureLoaded, isLoaded, type MapName, withMap } from './datapath.ts';
+import { REASONS } from './reasons.ts';
 
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -45,15 +47,15 @@ export function containerRow(spec: ContainerSpec, kind: PairKind, hostMac: strin
 	return { map: 'containers', key: u32(deviceIndex(spec.name)), value };
 }
 
-/** struct endpoint, for each of its addresses; and those of the host itself, which are as they are now. */
-export function writeEndpoints(spec: ContainerSpec): void {
+/** struct endpoint, for each of its addresses; and for `hosts`, those of the host itself, which are as they are now. */
+export function writeEndpoints(spec: ContainerSpec, hosts: readonly string[]): void {
 	const slave = pairKind(spec.device) ? 0 : slaveId(spec.name);
-	put([...hostRows(), ...endpointRows(spec, slave)]);
+	put([...hostRows(hosts), ...endpointRows(spec, slave)]);
 }
 
-export function hostRows(): Row[] {
+function hostRows(hosts: readonly string[]): Row[] {
 	const value = endpoint({ ifindex: 0 });
-	return ownAddresses().map((address) => ({ map: 'endpoints', key: addressBytes(address), value }));
+	return hosts.map((address) => ({ map: 'endpoints', key: addressBytes(address), value }));
 }
 
 /** `slave`: of ipvlan, as `slaveId` answers it while the device is in this netns. */
@@ -122,40 +124,70 @@ export function writeNetns(specs: readonly ContainerSpec[]): void {
 	});
 }
 
+/** By which a container's rows are told from all others, as long as its device and its netns are there. */
+export interface Mark {
+	/** index of its host end, or of its slave that was not moved yet; null: gone, or in its netns */
+	hostEnd: number | null;
+	/** null: gone */
+	netns: number | null;
+}
+
+export function markOf(spec: ContainerSpec): Mark {
+	return {
+		hostEnd: findDevice(spec.name),
+		netns: hasNetns(spec.netns ?? spec.name) ? netnsInode(spec) : null,
+	};
+}
+
 /**
- * Forgets a container, whole or half made. `others` are those that stay: what they use too is kept. In this order, so that whoever is
- * killed between is found by the next: what hangs on a row goes before it.
+ * Forgets a container, whole or half made, whose device is gone by now. `mark`: as it was before. `others` are those that stay: what
+ * they use too is kept. In this order, so that whoever is killed between is found by the next: what hangs on a row goes before it.
  */
-export function forget(spec: ContainerSpec, others: readonly ContainerSpec[]): void {
+export function forget(spec: ContainerSpec, mark: Mark, others: Others): void {
 	if (!isLoaded()) return;
-	for (const key of hostEnds(spec)) {
+	for (const key of hostEnds(spec, mark)) {
 		forgetDrops(key.readUInt32LE(0));
 		withMap('containers', (map) => map.delete(key));
 	}
 	withMap('endpoints', (map) => {
-		const kept = new Set(others.flatMap(addressesOf));
-		for (const address of addressesOf(spec)) if (!kept.has(address)) map.delete(addressBytes(address));
+		for (const address of addressesOf(spec)) {
+			const row = map.lookup(addressBytes(address));
+			if (row && (isOwn(row, mark) || !others().some((other) => addressesOf(other).includes(address))))
+				map.delete(addressBytes(address));
+		}
 	});
-	withMap('allowed', (map) => {
-		const kept = new Set(others.flatMap(({ tenant, allow }) => pairsOf(tenant, allow).map(String)));
-		for (const pair of pairsOf(spec.tenant, spec.allow)) if (!kept.has(String(pair))) map.delete(pair);
-	});
-	if (isLoaded('ipvlan')) forgetNetns(others);
+	if (spec.allow.length)
+		withMap('allowed', (map) => {
+			const kept = new Set(others().flatMap(({ tenant, allow }) => pairsOf(tenant, allow).map(String)));
+			for (const pair of pairsOf(spec.tenant, spec.allow)) if (!kept.has(String(pair))) map.delete(pair);
+		});
+	if (isLoaded('ipvlan')) forgetNetns(mark, others);
+}
+
+/** Of `endpoints`, without a look at the containers: of a device that is gone, or of the netns. */
+function isOwn(row: Buffer, { netns }: Mark): boolean {
+	const inode = row.readUInt32LE(8);
+	return deviceName(row.readUInt32LE(0)) === null || (inode !== 0 && inode === netns);
 }
 
 /** What was dropped at a device that is gone. */
 export function forgetDrops(ifindex: number): void {
 	withMap('drops', (map) => {
-		for (const key of map.keys()) if (key.readUInt32LE(0) === ifindex) map.delete(key);
+		for (const reason of REASONS.keys()) {
+			const key = Buffer.concat([u32(ifindex), u32(reason)]);
+			if (map.lookup(key)) map.delete(key);
+		}
 	});
 }
 
 /** The keys of its rows in `containers`: of one whose device was made, lost and made anew there may be several. */
-function hostEnds(spec: ContainerSpec): Buffer[] {
+function hostEnds(spec: ContainerSpec, { hostEnd }: Mark): Buffer[] {
 	const own = containerAddresses(spec);
-	return withMap('containers', (map) =>
-		map.keys().filter((key) => map.lookup(key)?.subarray(0, own.length).equals(own)),
-	);
+	return withMap('containers', (map) => {
+		const isIts = (key: Buffer) => map.lookup(key)?.subarray(0, own.length).equals(own);
+		if (hostEnd !== null && isIts(u32(hostEnd))) return [u32(hostEnd)];
+		return map.keys().filter(isIts);
+	});
 }
 
 /** What struct container begins with. */
@@ -163,9 +195,14 @@ function containerAddresses({ ipv6, ipv4 }: Pick<ContainerSpec, 'ipv6' | 'ipv4'>
 	return Buffer.concat([ipv6 ? addressBytes(ipv6) : NO_ADDRESS, ipv4 ? addressBytes(ipv4) : NO_ADDRESS]);
 }
 
-function forgetNetns(others: readonly ContainerSpec[]): void {
+function forgetNetns({ netns }: Mark, others: Others): void {
+	if (netns !== null) return void withMap('netnses', (map) => map.delete(u32(netns)));
 	const there = namedNetns();
-	const kept = new Set(others.filter(({ name, netns }) => there.includes(netns ?? name)).map(netnsInode));
+	const kept = new Set(
+		others()
+			.filter((other) => there.includes(other.netns ?? other.name))
+			.map(netnsInode),
+	);
 	withMap('netnses', (map) => {
 		for (const key of map.keys()) if (!kept.has(key.readUInt32LE(0))) map.delete(key);
 	});

@@ -80,10 +80,16 @@ export function linkInfo(fd: number): DeviceLink | null {
 	return deviceLink(fd, info.readUInt32LE(4))[0] ?? null;
 }
 
-/** The id, and the tag: the hash of the instructions, equal for what is loaded twice. */
-export function programIdentity(fd: number): { id: number; tag: string } {
+/** The id; the tag: the hash of the instructions, equal for what is loaded twice; the name, cut at 15 characters. */
+export function programIdentity(fd: number): { id: number; tag: string; name: string } {
 	const info = objectInfo(fd, Buffer.alloc(INFO.end));
-	return { id: info.readUInt32LE(4), tag: info.toString('hex', 8, 16) };
+	return { id: info.readUInt32LE(4), tag: info.toString('hex', 8, 16), name: shortName(info) };
+}
+
+/** Bytes of a key and of a value, as the kernel has them; struct bpf_map_info { __u32 type, id, key_size, value_size; … } */
+export function mapSizes(fd: number): [key: number, value: number] {
+	const info = objectInfo(fd, Buffer.alloc(64));
+	return [info.readUInt32LE(8), info.readUInt32LE(12)];
 }
 
 /** Of a link's own file descriptor. 0: its device is gone, and the link attaches nothing any more. */
@@ -118,10 +124,14 @@ function programInfo(fd: number, id: number): ProgramInfo | null {
 		(name) => PROGRAM_TYPE[name] === info.readUInt32LE(INFO.type),
 	);
 	if (!type) return null;
-	const short = info.toString('latin1', INFO.name, INFO.name + 16).replace(/\0.*$/s, '');
+	const short = shortName(info);
 	const btf = info.readUInt32LE(INFO.btf);
 	if (!btf || !info.readUInt32LE(INFO.funcInfoCount)) return { id, type, name: short, hasBtf: false };
 	return { id, type, name: functionName(fd, btf, info.readUInt32LE(INFO.funcInfoSize)) ?? short, hasBtf: true };
+}
+
+function shortName(info: Buffer): string {
+	return info.toString('latin1', INFO.name, INFO.name + 16).replace(/\0.*$/s, '');
 }
 
 /**

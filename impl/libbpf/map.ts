@@ -1,7 +1,10 @@
 /** A BPF map, by its file descriptor. Keys and values are bytes in the layout of the C source. */
+import { DatapathError } from '../errors.ts';
 import { check, native } from './native.ts';
 
 const ENOENT = 2;
+/** Through all keys of a map, for one look at them. */
+const MOST_LAPS = 10;
 
 export class BpfMap {
 	readonly name: string;
@@ -32,13 +35,27 @@ export class BpfMap {
 
 	/** In no order; what is added or deleted while this runs may be missed. */
 	keys(): Buffer[] {
-		const found: Buffer[] = [];
-		for (;;) {
+		return [...this.eachKey()];
+	}
+
+	/** The same, each once, as far as they are asked for. Throws a DatapathError where keys go faster than they are read. */
+	*eachKey(): Generator<Buffer, undefined> {
+		const seen = new Set<string>();
+		let again = 0;
+		for (let last: Buffer | null = null; ; ) {
 			const next = Buffer.alloc(this.#keySize);
-			const status: number = native.bpf_map_get_next_key(this.fd, found.at(-1) ?? null, next);
-			if (status === -ENOENT) return found;
+			const status: number = native.bpf_map_get_next_key(this.fd, last, next);
+			if (status === -ENOENT) return;
 			check(status, `map ${this.name}: next key`);
-			found.push(next);
+			last = next;
+			// behind a key that was deleted meanwhile the kernel begins anew
+			if (seen.has(next.toString('latin1'))) {
+				if (++again > MOST_LAPS * seen.size)
+					throw new DatapathError(`map ${this.name}: its keys are deleted faster than they are read`);
+				continue;
+			}
+			seen.add(next.toString('latin1'));
+			yield next;
 		}
 	}
 

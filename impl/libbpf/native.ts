@@ -96,6 +96,8 @@ export const native = {
 	munmap: libc.func('int munmap(void *address, size_t size)'),
 	dup: libc.func('int dup(int fd)'),
 	socket: libc.func('int socket(int family, int type, int protocol)'),
+	send: libc.func('int64_t send(int fd, const void *data, size_t size, int flags)'),
+	recv: libc.func('int64_t recv(int fd, void *data, size_t size, int flags)'),
 	ioctl: libc.func('int ioctl(int fd, unsigned long request, void *argument)'),
 	flock: libc.func('int flock(int fd, int operation)'),
 	setns: libc.func('int setns(int fd, int type)'),
@@ -122,6 +124,12 @@ libbpf_set_print(
 export function check(status: number, what: string, hint?: string): number {
 	if (status >= 0) return status;
 	throw new DatapathError(`${what}: ${errnoName(-status)}`, { hint, log: quoteLog.take() });
+}
+
+/** The same for a call of the C library, which answers -1: errno is in C's variable of that name. */
+export function checkCall(status: number, what: string): number {
+	if (status >= 0) return status;
+	throw new DatapathError(`${what}: ${lastErrno()}`);
 }
 
 /** The same for what answers a pointer: errno is in C's variable of that name. */

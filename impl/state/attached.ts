@@ -6,7 +6,7 @@ import { isIpvlan } from '../devices/ipvlan.ts';
 import { type Attachment, attachments, attachmentTo, filterOf, withPinned } from '../forward/attach.ts';
 import { queryClsact } from '../libbpf/attach.ts';
 import { linkInfo, programIdentity } from '../libbpf/enumerate.ts';
-import { FROM_CONTAINER } from '../plan.ts';
+import { FROM_CONTAINER } from '../plan/pair.ts';
 
 /** A program and its device on the host; null: the container's own inside its netns. */
 export interface Placed {

@@ -42,7 +42,7 @@ export async function hostFacts(): Promise<HostFacts> {
 	const [links, routes, rules, neighbours] = await Promise.all([
 		ipJson<Link>(null, ['address']),
 		families<Route>(['route', 'show', 'table', 'all']),
-		hostRules(),
+		hostRules(() => []),
 		ipJson<HostFacts['neighbours'][number]>(null, ['neigh', 'show', 'nud', 'permanent']),
 	]);
 	return { links: new Map(links.map((link) => [link.ifname, link])), routes, rules, neighbours };
@@ -52,11 +52,13 @@ export async function hostFacts(): Promise<HostFacts> {
 	}
 }
 
-/** `ip rule` of both families, each with its own. */
-export async function hostRules(): Promise<Rule[]> {
-	const all = FAMILIES.map(async (family) =>
-		(await ipJson<Omit<Rule, 'family'>>(null, [family, 'rule'])).map((rule) => ({ ...rule, family })),
-	);
+/** What `ip rule show` answers to these words, of both families, each with its own; null: that family is not asked. */
+export async function hostRules(words: (family: Family) => string[] | null): Promise<Rule[]> {
+	const all = FAMILIES.map(async (family) => {
+		const asked = words(family);
+		const found = asked && (await ipJson<Omit<Rule, 'family'>>(null, [family, 'rule', 'show', ...asked]));
+		return (found ?? []).map((rule) => ({ ...rule, family }));
+	});
 	return (await Promise.all(all)).flat();
 }
 

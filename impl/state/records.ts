@@ -4,7 +4,7 @@
  */
 import type { ContainerSpec } from '../container.ts';
 import { DatapathError } from '../errors.ts';
-import { isLoaded, pinPath, withMap } from '../forward/datapath.ts';
+import { isLoaded, openMap, pinPath, withMap } from '../forward/datapath.ts';
 import type { BpfMap } from '../libbpf/map.ts';
 
 export interface ContainerRecord {
@@ -17,16 +17,29 @@ export interface ContainerRecord {
 const NAME_SIZE = 16;
 const RECORD_SIZE = 1024;
 
+/** Containers, looked up one by one as far as they are asked for: a host may have hundreds. Each call begins anew. */
+export type Others = () => IteratorObject<ContainerSpec, undefined>;
+
 /** All, in the order of their names; none where there is no datapath. */
 export function readRecords(): ContainerRecord[] {
-	return (
-		withRecords((map) =>
-			map.keys().flatMap((key) => {
-				const value = map.lookup(key);
-				return value ? [parse(key, value)] : [];
-			}),
-		) ?? []
-	).sort((a, b) => (a.spec.name < b.spec.name ? -1 : 1));
+	return [...eachRecord()].sort((a, b) => (a.spec.name < b.spec.name ? -1 : 1));
+}
+
+/** All but these, in no order. */
+export function othersThan(names: ReadonlySet<string>): Others {
+	return () =>
+		eachRecord()
+			.map(({ spec }) => spec)
+			.filter(({ name }) => !names.has(name));
+}
+
+function* eachRecord(): Generator<ContainerRecord, undefined> {
+	if (!isLoaded()) return;
+	using map = openMap('records');
+	for (const key of map.eachKey()) {
+		const value = map.lookup(key);
+		if (value) yield parse(key, value);
+	}
 }
 
 /** Null where there is no such container. */

@@ -1,0 +1,114 @@
+/** What has to be done on this host to add a container, or to take one away: steps, in the order in which they are safe. */
+import { findDevice, ownAddresses } from '../addresses.ts';
+import type { ContainerSpec } from '../container.ts';
+import { pairKind } from '../devices/device.ts';
+import { isIpvlan } from '../devices/ipvlan.ts';
+import { containerCgroup, makeCgroup, removeCgroup } from '../devices/none.ts';
+import { attachments, detachOne, isGone, removeUnusedQdiscs } from '../forward/attach.ts';
+import { unload } from '../forward/datapath.ts';
+import { restoreLinkdown, unusedSwitches } from '../forward/linkdown.ts';
+import { hasSwitched, restoreForwarding } from '../forward/stack.ts';
+import { forget, forgetDrops, markOf } from '../forward/tables.ts';
+import { hasNetns } from '../netns.ts';
+import type { Others } from '../state/records.ts';
+import type { Step } from '../step.ts';
+import { pairSteps } from './pair.ts';
+import { refuse, refuseTaken } from './refuse.ts';
+import { removeRouteSteps } from './routes.ts';
+import { removeSlaveSteps, slaveSteps } from './slave.ts';
+import { ipSteps } from './steps.ts';
+
+/**
+ * `others`: the containers of this host already. `undone`: what an interrupted call left under this name is gone by then. Throws a
+ * DatapathError for what cannot be done here.
+ */
+export async function planAdd(spec: ContainerSpec, others: Others, { undone = false } = {}): Promise<Step[]> {
+	const hosts = ownAddresses();
+	refuse(spec, others, hosts);
+	if (!undone) await refuseTaken(spec);
+	if (spec.device === 'none')
+		return [{ what: `mkdir -p ${containerCgroup(spec.name)}`, run: () => makeCgroup(spec.name) }];
+	const netns = spec.netns ?? spec.name;
+	const first = spec.netns === null ? [`netns add ${netns}`] : [];
+	if (isIpvlan(spec.device)) return slaveSteps(spec, spec.device, { first, netns, hosts, others: others() });
+	return pairSteps(spec, pairKind(spec.device)!, { first, netns, hosts });
+}
+
+/** For what is whole, half made or half taken away. `others`: the containers that stay. */
+export async function planRemove(spec: ContainerSpec, others: Others): Promise<Step[]> {
+	const netns = spec.netns ?? spec.name;
+	if (spec.device === 'none') return [removeCgroupStep(spec, others), ...sharedSteps(spec, others)];
+	const routing = await removeRouteSteps(spec, others);
+	const mark = markOf(spec);
+	return [
+		...(await removeSlaveSteps(spec, netns)),
+		...ipSteps(null, [
+			// a pair goes with its host end, at once; deleting the netns alone would take it along some time later
+			...(mark.hostEnd === null ? [] : [`link del dev ${spec.name}`]),
+			...(spec.netns === null && hasNetns(netns) ? [`netns del ${netns}`] : []),
+		]),
+		...routing,
+		{ what: `forget ${spec.name} in the maps`, run: () => forget(spec, mark, others) },
+		{
+			what: `remove the pins of ${spec.name}`,
+			run() {
+				// of an ipvlan slave nobody remembers the index
+				const gone = mark.hostEnd === null ? attachments().filter(isGone) : attachments(mark.hostEnd);
+				for (const one of gone) {
+					forgetDrops(one.ifindex);
+					detachOne(one, true);
+				}
+			},
+		},
+		...sharedSteps(spec, others),
+	];
+}
+
+/** What the last container of an uplink, and the last of all, leaves behind. */
+function sharedSteps(spec: ContainerSpec, others: Others): Step[] {
+	const sysctls = [
+		...(hasSwitched() && !others().some(({ forward }) => forward === 'stack')
+			? [{ what: 'put forwarding back as it was', run: restoreForwarding }]
+			: []),
+		...(unusedSwitches(others()).length
+			? [{ what: 'put back what was asked of dead uplinks', run: () => restoreLinkdown(others()) }]
+			: []),
+	];
+	if (!others().some(() => true)) return [...sysctls, detachAllStep(), { what: 'unpin the datapath', run: unload }];
+	return [...sysctls, ...spec.uplinks.flatMap(({ device }) => unusedAttachments(device, others)).map(detachStep)];
+}
+
+/** By the program on an uplink, whose it is. */
+const ON_UPLINK: Record<string, (container: ContainerSpec) => boolean> = {
+	ingress_peer: ({ forward }) => forward !== 'stack',
+	uplink_guard: ({ device, guard }) => isIpvlan(device) && guard,
+	uplink_ingress: ({ device, guard }) => isIpvlan(device) && guard,
+};
+
+function unusedAttachments(uplink: string, others: Others): ReturnType<typeof attachments> {
+	const ifindex = findDevice(uplink);
+	if (ifindex === null) return [];
+	return attachments(ifindex).filter(({ program }) => {
+		const needs = ON_UPLINK[program];
+		return needs && !others().some((other) => needs(other) && other.uplinks.some(({ device }) => device === uplink));
+	});
+}
+
+function detachAllStep(): Step {
+	return {
+		what: 'detach all programs',
+		run() {
+			for (const one of attachments()) detachOne(one);
+			removeUnusedQdiscs();
+		},
+	};
+}
+
+function detachStep(one: ReturnType<typeof attachments>[number]): Step {
+	return { what: `detach ${one.program} from device ${one.ifindex}`, run: () => detachOne(one) };
+}
+
+function removeCgroupStep({ name }: ContainerSpec, others: Others): Step {
+	const last = !others().some(({ device }) => device === 'none');
+	return { what: `rmdir ${containerCgroup(name)}`, run: () => removeCgroup(name, last) };
+}

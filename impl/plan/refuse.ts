@@ -1,0 +1,69 @@
+/** What cannot be done on this host, said before anything is begun. */
+import { addressBytes, deviceIndex, findDevice } from '../addresses.ts';
+import type { ContainerSpec } from '../container.ts';
+import { INNER } from '../devices/device.ts';
+import { isIpvlan } from '../devices/ipvlan.ts';
+import { DatapathError } from '../errors.ts';
+import { hasPeerEgress } from '../forward/abilities.ts';
+import { addressesOf, isEndpoint } from '../forward/tables.ts';
+import { ipJson } from '../ip/ip.ts';
+import { hasNetns } from '../netns.ts';
+import type { Others } from '../state/records.ts';
+
+/** `hosts`: the addresses of this host. Throws a DatapathError. */
+export function refuse(spec: ContainerSpec, others: Others, hosts: readonly string[]): void {
+	for (const { device } of spec.uplinks) deviceIndex(device);
+	if (spec.forward === 'redirect-egress' && !hasPeerEgress())
+		throw new DatapathError('this kernel lacks redirect-peer-egress: bpf_redirect_peer with BPF_F_EGRESS (7.3)', {
+			hint: '--forward redirect',
+		});
+	const taken = addressesOf(spec).find(
+		(address) => isEndpoint(address) && others().some((other) => addressesOf(other).includes(address)),
+	);
+	if (taken) throw new DatapathError(`${taken} is another container's already`, { hint: 'pathproof net ls' });
+	const own = new Set(hosts.map((address) => addressBytes(address).toString('hex')));
+	const host = addressesOf(spec).find((address) => own.has(addressBytes(address).toString('hex')));
+	if (host && spec.device !== 'none')
+		throw new DatapathError(`${host} is this host's own`, {
+			hint: 'ip address; give it one that is routed to this host',
+		});
+	const netnsOf = ({ netns, name }: ContainerSpec) => netns ?? name;
+	const owner =
+		spec.netns === null
+			? undefined
+			: others().find((other) => other.device !== 'none' && netnsOf(other) === spec.netns);
+	if (owner && spec.device !== 'none')
+		throw new DatapathError(`the netns ${spec.netns} is ${owner.name}'s already`, {
+			hint: `pathproof net show ${owner.name}`,
+		});
+	if (spec.netns !== null && !hasNetns(spec.netns))
+		throw new DatapathError(`there is no netns ${spec.netns}`, {
+			hint: `ip netns add ${spec.netns}, or ip netns attach ${spec.netns} PID`,
+		});
+	if (isIpvlan(spec.device)) {
+		const other = others().find(
+			({ device, uplinks }) =>
+				isIpvlan(device) && device !== spec.device && uplinks[0]!.device === spec.uplinks[0]!.device,
+		);
+		if (other)
+			throw new DatapathError(`the slaves of ${spec.uplinks[0]!.device} are ${other.device}, as ${other.name} is`, {
+				hint: `use ${other.device}, or another uplink: all slaves of one have one mode`,
+			});
+	}
+}
+
+/** What is there already is somebody's: neither used nor, when something fails, taken away. */
+export async function refuseTaken(spec: ContainerSpec): Promise<void> {
+	const what = hasNetns(spec.name) && spec.netns === null ? 'netns' : findDevice(spec.name) ? 'device' : null;
+	if (what)
+		throw new DatapathError(`there is a ${what} ${spec.name} already`, {
+			hint:
+				what === 'netns' ? `ip netns del ${spec.name}, or another name` : `ip link del ${spec.name}, or another name`,
+		});
+	if (spec.netns === null || spec.device === 'none') return;
+	const links = await ipJson<{ ifname: string }>(spec.netns, ['link']);
+	if (links.some(({ ifname }) => ifname === INNER))
+		throw new DatapathError(`there is a device ${INNER} in the netns ${spec.netns} already`, {
+			hint: `ip -n ${spec.netns} link`,
+		});
+}

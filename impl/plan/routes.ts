@@ -1,0 +1,99 @@
+/** The rules, routes and sysctls of a container whose uplink the host's routes choose. */
+import { readFileSync } from 'node:fs';
+import { deviceIndex, findDevice } from '../addresses.ts';
+import type { ContainerSpec } from '../container.ts';
+import { ignoreDeadLinks, linkdownSwitches } from '../forward/linkdown.ts';
+import {
+	containerRules,
+	isContainerRule,
+	isOwnTable,
+	isSharedRule,
+	MAIN_FIRST,
+	MAIN_FIRST_RULE,
+	uplinkRoutes,
+} from '../forward/routes.ts';
+import { enableDeviceForwarding, enableForwarding } from '../forward/stack.ts';
+import { FAMILIES, type Family, ipJson } from '../ip/ip.ts';
+import { hostRules, type Route } from '../state/host.ts';
+import type { Others } from '../state/records.ts';
+import type { Step } from '../step.ts';
+import { ipStep, ipSteps } from './steps.ts';
+
+export async function routeSteps(spec: ContainerSpec): Promise<Step[]> {
+	if (!usesRoutes(spec)) return [];
+	const shared = (await hostRules(() => ['pref', String(MAIN_FIRST)])).filter(isSharedRule);
+	return [
+		spec.forward === 'stack'
+			? { what: 'switch forwarding on', run: enableForwarding }
+			: { what: `switch forwarding on for ${spec.name} alone`, run: () => enableDeviceForwarding(spec.name) },
+		...(linkdownSwitches(spec).length
+			? [{ what: 'leave an uplink that has no carrier for the next', run: () => ignoreDeadLinks(spec) }]
+			: []),
+		...ipSteps(
+			null,
+			uplinkRoutes({ ...spec, uplinks: spec.uplinks.filter(({ device }) => isUp(device)) }, deviceIndex),
+		),
+		...containerRules(spec, deviceIndex).flatMap(({ family, rules }) => [
+			ipStep({ netns: null, family }, [
+				...(shared.some((rule) => rule.family === family) ? [] : [`rule add ${MAIN_FIRST_RULE}`]),
+				...rules.map((rule) => `rule add ${rule}`),
+			]),
+		]),
+	];
+}
+
+/** What of a container's rules is there; and the rule that all share and the tables of uplinks, where nobody else needs them. */
+export async function removeRouteSteps(spec: ContainerSpec, others: Others): Promise<Step[]> {
+	if (!usesRoutes(spec)) return [];
+	const own = await hostRules((family) => {
+		const address = family === '-6' ? spec.ipv6 : spec.ipv4;
+		return address === null ? null : ['from', address];
+	});
+	const last = !others().some(usesRoutes);
+	const shared = last ? await hostRules(() => ['pref', String(MAIN_FIRST)]) : [];
+	const routes = (await Promise.all(FAMILIES.map((family) => unusedRoutes(family, spec, others)))).flat();
+	return FAMILIES.flatMap((family) => {
+		const of = <One extends { family: Family }>(all: readonly One[]) => all.filter((one) => one.family === family);
+		return ipSteps({ netns: null, family }, [
+			...of(shared)
+				.filter(isSharedRule)
+				.map(() => `rule del ${MAIN_FIRST_RULE}`),
+			...of(own)
+				.filter(isContainerRule)
+				.map(({ priority, src }) => `rule del pref ${priority} from ${src}`),
+			...of(routes).map(({ dst, table }) => `route del ${dst} table ${table}`),
+		]);
+	});
+}
+
+/** In the tables of those of its uplinks that nobody else routes by. The kernel takes away those of devices that are gone. */
+async function unusedRoutes(
+	family: Family,
+	spec: ContainerSpec,
+	others: Others,
+): Promise<(Route & { family: Family })[]> {
+	const unused = spec.uplinks.filter(
+		({ device }) =>
+			findDevice(device) !== null &&
+			!others().some((other) => usesRoutes(other) && other.uplinks.some((uplink) => uplink.device === device)),
+	);
+	const found = await Promise.all(
+		// by the device and not by the table: iproute2 fails where there is no such table
+		unused.map(({ device }) => ipJson<Route>(null, [family, 'route', 'show', 'table', 'all', 'dev', device])),
+	);
+	return found
+		.flat()
+		.filter(({ table }) => isOwnTable(Number(table)))
+		.map((route) => ({ ...route, family }));
+}
+
+function usesRoutes({ forward }: ContainerSpec): boolean {
+	return forward === 'stack' || forward === 'fib';
+}
+
+const IFF_UP = 1;
+
+/** The kernel takes no route by a device that is down, and takes those away that it had. */
+function isUp(device: string): boolean {
+	return (Number(readFileSync(`/sys/class/net/${device}/flags`, 'utf8')) & IFF_UP) !== 0;
+}

@@ -1,0 +1,69 @@
+/** A container on an ipvlan slave: made where the host's links can be put on it, then moved; they move along. */
+import type { ContainerSpec } from '../container.ts';
+import { INNER } from '../devices/device.ts';
+import { createSlave, type IpvlanDevice, isIpvlan, moveSlave, slaveCommands } from '../devices/ipvlan.ts';
+import { DatapathError } from '../errors.ts';
+import { hasTcxLinks } from '../forward/datapath.ts';
+import { writeAllowed, writeEndpoints, writeNetns } from '../forward/tables.ts';
+import { ipJson } from '../ip/ip.ts';
+import { hasNetns } from '../netns.ts';
+import type { Step } from '../step.ts';
+import { attachStep, ipStep } from './steps.ts';
+
+/** `first`: what comes before, as one types it after `ip`. `hosts`: the addresses of this host. `others`: its containers. */
+export function slaveSteps(
+	spec: ContainerSpec,
+	device: IpvlanDevice,
+	{
+		first,
+		netns,
+		hosts,
+		others,
+	}: { first: string[]; netns: string; hosts: readonly string[]; others: Iterable<ContainerSpec> },
+): Step[] {
+	const [uplink] = spec.uplinks;
+	const guards = (): Step[] => [
+		attachStep('slave_guard', { device: spec.name, hook: 'tc', point: 'slave-egress' }),
+		attachStep('slave_ingress', { device: spec.name, hook: 'tc', point: 'slave-ingress' }),
+		netnsStep([...others, spec]),
+		attachStep('uplink_guard', { device: uplink!.device, hook: 'tc', point: 'to-wire' }),
+		attachStep('ingress_peer', { device: uplink!.device, hook: 'tc', point: 'from-wire' }),
+		attachStep('uplink_ingress', { device: uplink!.device, hook: 'tc', point: 'from-wire', first: true }),
+	];
+	return [
+		ipStep(null, [...first, createSlave(spec, device)]),
+		{
+			what: `endpoints: ${spec.name} has ${[spec.ipv6, spec.ipv4].filter(Boolean).join(' and ')}`,
+			run() {
+				if (spec.guard && !hasTcxLinks())
+					throw new DatapathError(
+						'an ipvlan container cannot be guarded on this kernel, which has no TCX links (6.6)',
+						{
+							hint: '--device veth, or --no-guard',
+						},
+					);
+				writeEndpoints(spec, hosts);
+				writeAllowed(spec);
+			},
+		},
+		...(spec.guard ? guards() : []),
+		ipStep(null, [moveSlave(spec.name, netns)]),
+		ipStep(netns, slaveCommands(spec, device)),
+	];
+}
+
+/** Where an uplink has ipvlan slaves, a socket of a netns that is nobody's cannot send by it. */
+export function netnsStep(specs: readonly ContainerSpec[]): Step {
+	return {
+		what: `netnses: ${specs.map(({ name }) => name).join(', ')} may send by an uplink of ipvlan`,
+		run: () => writeNetns(specs),
+	};
+}
+
+/** One that is where it was put. In a netns that goes with its container it would go too, but some time later. */
+export async function removeSlaveSteps(spec: ContainerSpec, netns: string): Promise<Step[]> {
+	if (!isIpvlan(spec.device) || !hasNetns(netns)) return [];
+	const links = await ipJson<{ ifname: string; linkinfo?: { info_kind: string } }>(netns, ['-details', 'link']);
+	const there = links.some(({ ifname, linkinfo }) => ifname === INNER && linkinfo?.info_kind === 'ipvlan');
+	return there ? [ipStep(netns, [`link del dev ${INNER}`])] : [];
+}
