@@ -3,7 +3,7 @@ import { globSync } from 'node:fs';
 import { isLinkdownSwitch } from './linkdown.ts';
 import { type Former, putBack, readSysctl, remember, remembered, writeSysctl } from './sysctls.ts';
 
-/** The one mode that touches a sysctl of the host. Forwarding turns router advertisements off on the uplink. */
+/** The one mode that touches a sysctl of the host. */
 const FORWARDING = ['net/ipv6/conf/all/forwarding', 'net/ipv4/ip_forward'] as const;
 /** What a change of those two changes too, and to what when they are switched off: net/ipv4/devinet.c, net/ipv6/addrconf.c. */
 const FOLLOWING = {
@@ -14,7 +14,9 @@ const FOLLOWING = {
 	],
 } as const;
 
-export function enableForwarding(): void {
+/** `uplinks`: the names of those of the container. */
+export function enableForwarding(uplinks: readonly string[]): void {
+	for (const uplink of uplinks) keepHearingRouters(uplink);
 	for (const name of FORWARDING) {
 		if (readSysctl(name) === '1') continue;
 		for (const { files, off } of FOLLOWING[name]) {
@@ -23,6 +25,17 @@ export function enableForwarding(): void {
 		remember(name);
 		writeSysctl(name, '1');
 	}
+}
+
+/**
+ * A device hears router advertisements (1) only until its host forwards, and the default route that it learnt from them is gone at once;
+ * one that is to hear them all the same (2) keeps it: rt6_purge_dflt_routers in net/ipv6/route.c.
+ */
+function keepHearingRouters(uplink: string): void {
+	const name = `net/ipv6/conf/${uplink}/accept_ra`;
+	if (readSysctl(name) !== '1') return;
+	remember(name);
+	writeSysctl(name, '2');
 }
 
 /** Whether forwarding was switched on here. */

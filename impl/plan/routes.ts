@@ -24,7 +24,7 @@ export async function routeSteps(spec: ContainerSpec): Promise<Step[]> {
 	const shared = (await hostRules(() => ['pref', String(MAIN_FIRST)])).filter(isSharedRule);
 	return [
 		spec.forward === 'stack'
-			? { what: 'switch forwarding on', run: enableForwarding }
+			? { what: 'switch forwarding on', run: () => enableForwarding(spec.uplinks.map(({ device }) => device)) }
 			: { what: `switch forwarding on for ${spec.name} alone`, run: () => enableDeviceForwarding(spec.name) },
 		...(linkdownSwitches(spec).length
 			? [{ what: 'leave an uplink that has no carrier for the next', run: () => ignoreDeadLinks(spec) }]
