@@ -1,5 +1,5 @@
 /** Addresses as the BPF maps hold them, and those of this host. */
-import { closeSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, readFileSync } from 'node:fs';
 import { isIPv4, isIPv6 } from 'node:net';
 import koffi from 'koffi';
 import { DatapathError } from './errors.ts';
@@ -8,6 +8,7 @@ import { checkCall, native } from './libbpf/native.ts';
 const AF_INET = 2;
 const AF_INET6 = 10;
 const IFNAMSIZ = 16;
+const IFF_UP = 1;
 
 /** 16 bytes; IPv4 is `::ffff:a.b.c.d`, so that one map holds both. */
 export function addressBytes(address: string): Buffer {
@@ -62,6 +63,12 @@ function ownIpv4Addresses(): string[] {
 /** Its index in this thread's netns; null where there is no such device. */
 export function findDevice(name: string): number | null {
 	return native.if_nametoindex(name) || null;
+}
+
+/** Whether it was set up, in this thread's netns; false where there is no such device. */
+export function isUp(name: string): boolean {
+	const flags = `/sys/class/net/${name}/flags`;
+	return existsSync(flags) && (Number(readFileSync(flags, 'utf8')) & IFF_UP) !== 0;
 }
 
 /** Null where there is none of that index in this thread's netns. */

@@ -58,6 +58,32 @@ function hostRows(hosts: readonly string[]): Row[] {
 	return hosts.map((address) => ({ map: 'endpoints', key: addressBytes(address), value }));
 }
 
+export interface HostRows {
+	/** addresses of the host that no row is of */
+	missing: string[];
+	/** keys of rows of addresses that the host has no more */
+	stale: Buffer[];
+}
+
+/** What the programs know of the host, beside `hosts`, the addresses that it has. */
+export function compareHostRows(hosts: readonly string[]): HostRows {
+	return withMap('endpoints', (map) => {
+		const known = map.keys().filter((key) => map.lookup(key)?.readUInt32LE(0) === 0);
+		const own = hosts.map((address) => ({ address, key: addressBytes(address) }));
+		return {
+			missing: own.filter(({ key }) => map.lookup(key) === null).map(({ address }) => address),
+			stale: known.filter((one) => !own.some(({ key }) => key.equals(one))),
+		};
+	});
+}
+
+export function updateHostRows({ missing, stale }: HostRows): void {
+	put(hostRows(missing));
+	withMap('endpoints', (map) => {
+		for (const key of stale) map.delete(key);
+	});
+}
+
 /** `slave`: of ipvlan, as `slaveId` answers it while the device is in this netns. */
 export function endpointRows(spec: ContainerSpec, slave: number): Row[] {
 	const pair = pairKind(spec.device);

@@ -1,6 +1,5 @@
 /** The rules, routes and sysctls of a container whose uplink the host's routes choose. */
-import { readFileSync } from 'node:fs';
-import { deviceIndex, findDevice } from '../addresses.ts';
+import { deviceIndex, findDevice, isUp } from '../addresses.ts';
 import type { ContainerSpec } from '../container.ts';
 import { ignoreDeadLinks, linkdownSwitches } from '../forward/linkdown.ts';
 import {
@@ -29,6 +28,7 @@ export async function routeSteps(spec: ContainerSpec): Promise<Step[]> {
 		...(linkdownSwitches(spec).length
 			? [{ what: 'leave an uplink that has no carrier for the next', run: () => ignoreDeadLinks(spec) }]
 			: []),
+		// the kernel takes no route by a device that is down, and takes those away that it had
 		...ipSteps(
 			null,
 			uplinkRoutes({ ...spec, uplinks: spec.uplinks.filter(({ device }) => isUp(device)) }, deviceIndex),
@@ -89,11 +89,4 @@ async function unusedRoutes(
 
 function usesRoutes({ forward }: ContainerSpec): boolean {
 	return forward === 'stack' || forward === 'fib';
-}
-
-const IFF_UP = 1;
-
-/** The kernel takes no route by a device that is down, and takes those away that it had. */
-function isUp(device: string): boolean {
-	return (Number(readFileSync(`/sys/class/net/${device}/flags`, 'utf8')) & IFF_UP) !== 0;
 }

@@ -1,6 +1,7 @@
 /** What is on this host and ought not to be: what was interrupted, what is dead, what nobody needs any more. */
 import { rmSync, statSync } from 'node:fs';
-import { addressBytes, deviceName, findDevice } from '../addresses.ts';
+import { isIPv6, SocketAddress } from 'node:net';
+import { addressBytes, deviceName, findDevice, isUp, ownAddresses } from '../addresses.ts';
 import type { ContainerSpec } from '../container.ts';
 import { pairKind } from '../devices/device.ts';
 import {
@@ -14,7 +15,7 @@ import {
 import { halfMade, isLoaded, type MapName, unload, withMap } from '../forward/datapath.ts';
 import { restoreLinkdown, unusedSwitches } from '../forward/linkdown.ts';
 import { hasSwitched, restoreForwarding } from '../forward/stack.ts';
-import { addressesOf, allowedRows, netnsInode } from '../forward/tables.ts';
+import { addressesOf, allowedRows, compareHostRows, netnsInode, updateHostRows } from '../forward/tables.ts';
 import { hasNetns, NETNS_DIR } from '../netns.ts';
 import type { Step } from '../step.ts';
 import { expectedPrograms } from './attached.ts';
@@ -96,6 +97,7 @@ function leftovers(all: readonly ContainerSpec[], someGo: boolean): Garbage[] {
 			.filter((one) => !isGone(one) && isUnused(one, all))
 			.map(unusedAttachment),
 		...staleRows(all, someGo),
+		...hostRowsBehind(all),
 		...(unusedQdiscs().length
 			? [
 					single(
@@ -157,7 +159,6 @@ function staleRows(specs: readonly ContainerSpec[], someGo: boolean): Garbage[] 
 		// An ipvlan slave is no device of this netns, and its attachments know its index.
 		...rows('drops', 'a device that is gone', (key) => gone(key) && !attached.has(key.readUInt32LE(0))),
 		...rows('next_hops', 'an uplink that is gone', gone),
-		// those of the host itself are as they were when the last container came
 		...rows(
 			'endpoints',
 			'an address that no container has',
@@ -168,6 +169,28 @@ function staleRows(specs: readonly ContainerSpec[], someGo: boolean): Garbage[] 
 			? rows('netnses', 'a netns that no container has', (key) => !inodes.has(key.readUInt32LE(0)))
 			: []),
 	];
+}
+
+/** An uplink that is down has no IPv6 addresses, and is given them again when it is up. */
+function hostRowsBehind(specs: readonly ContainerSpec[]): Garbage[] {
+	if (specs.some(({ uplinks }) => uplinks.some(({ device }) => !isUp(device)))) return [];
+	const difference = compareHostRows(ownAddresses());
+	const { missing, stale } = difference;
+	if (!missing.length && !stale.length) return [];
+	const found = [
+		...(missing.length ? [`the programs do not know ${missing.map(shortest).join(', ')}`] : []),
+		...(stale.length ? [`they know ${stale.length} that it has no more`] : []),
+	];
+	return [
+		single('the addresses of the host', found.join('; '), 'tell the programs the addresses of the host', () =>
+			updateHostRows(difference),
+		),
+	];
+}
+
+/** As one types it. */
+function shortest(address: string): string {
+	return isIPv6(address) ? new SocketAddress({ address, family: 'ipv6' }).address : address;
 }
 
 function rows(map: MapName, of: string, isStale: (key: Buffer, value: Buffer) => boolean): Garbage[] {

@@ -122,6 +122,28 @@ describe('net check finds what was damaged, and says what to type', () => {
 	});
 });
 
+test('an address that the host is given later is no way beyond it, once net gc has told the programs', {
+	tags: [FULL],
+}, async ({ lab, requires }) => {
+	await requires('veth');
+	const { net, vm, done } = await scene(lab);
+	await net.addContainer(request('web', { device: 'veth', forward: 'redirect' }));
+	const LATER = '2001:db8:0:1::99';
+	await vm.exec(['ip', 'addr', 'add', `${LATER}/64`, 'dev', 'eth0', 'nodad']);
+	const answered = async () =>
+		(await vm.exec(['ping', '-c1', '-W2', LATER], { netns: 'web', reject: false })).code === 0;
+	expect(await answered()).toBe(false);
+	expect(await net.checkHost()).toMatchObject([
+		{ what: 'the addresses of the host', found: `the programs do not know ${LATER}`, hint: 'pathproof net gc' },
+	]);
+	expect(await done(['net', 'gc'])).toContain('tell the programs the addresses of the host');
+	expect(await answered()).toBe(true);
+	await vm.exec(['ip', 'addr', 'del', `${LATER}/64`, 'dev', 'eth0']);
+	expect(await net.checkHost()).toMatchObject([{ found: 'they know 1 that it has no more' }]);
+	await done(['net', 'gc']);
+	expect(await net.checkHost()).toEqual([]);
+});
+
 test('net gc takes away what nobody needs, and nothing else', { tags: [FULL], timeout: 600_000 }, async ({
 	lab,
 	requires,
