@@ -131,9 +131,9 @@ function isAddress(family: 4 | 6, text: string): boolean {
 	return family === 4 ? isIPv4(text) : isIPv6(text) && !text.includes('%');
 }
 
-/** As the kernel prints it: what is asked for is compared with what is there. */
-function canonical(ipv6: string): string {
-	return new SocketAddress({ address: ipv6, family: 'ipv6' }).address;
+/** As the kernel prints it: what is asked for is compared with what is there. An IPv4 address is that already. */
+export function canonical(address: string): string {
+	return isIPv4(address) ? address : new SocketAddress({ address, family: 'ipv6' }).address;
 }
 
 function oneOf(what: string, words: readonly string[], word: string): void {

@@ -1,8 +1,7 @@
 /** What is on this host and ought not to be: what was interrupted, what is dead, what nobody needs any more. */
 import { rmSync, statSync } from 'node:fs';
-import { isIPv6, SocketAddress } from 'node:net';
 import { addressBytes, deviceName, findDevice, isUp, ownAddresses } from '../addresses.ts';
-import type { ContainerSpec } from '../container.ts';
+import { type ContainerSpec, canonical } from '../container.ts';
 import { pairKind } from '../devices/device.ts';
 import {
 	type Attachment,
@@ -178,7 +177,7 @@ function hostRowsBehind(specs: readonly ContainerSpec[]): Garbage[] {
 	const { missing, stale } = difference;
 	if (!missing.length && !stale.length) return [];
 	const found = [
-		...(missing.length ? [`the programs do not know ${missing.map(shortest).join(', ')}`] : []),
+		...(missing.length ? [`the programs do not know ${missing.map(canonical).join(', ')}`] : []),
 		...(stale.length ? [`they know ${stale.length} that it has no more`] : []),
 	];
 	return [
@@ -186,11 +185,6 @@ function hostRowsBehind(specs: readonly ContainerSpec[]): Garbage[] {
 			updateHostRows(difference),
 		),
 	];
-}
-
-/** As one types it. */
-function shortest(address: string): string {
-	return isIPv6(address) ? new SocketAddress({ address, family: 'ipv6' }).address : address;
 }
 
 function rows(map: MapName, of: string, isStale: (key: Buffer, value: Buffer) => boolean): Garbage[] {

@@ -136,7 +136,7 @@ test('an address that the host is given later is no way beyond it, once net gc h
 	expect(await net.checkHost()).toMatchObject([
 		{ what: 'the addresses of the host', found: `the programs do not know ${LATER}`, hint: 'pathproof net gc' },
 	]);
-	expect(await done(['net', 'gc'])).toContain('tell the programs the addresses of the host');
+	expect(await done(['net', 'gc'])).toBe('this host is clean\n');
 	expect(await answered()).toBe(true);
 	await vm.exec(['ip', 'addr', 'del', `${LATER}/64`, 'dev', 'eth0']);
 	expect(await net.checkHost()).toMatchObject([{ found: 'they know 1 that it has no more' }]);
