@@ -115,6 +115,11 @@ export function openMap(name: MapName): BpfMap & Disposable {
 	});
 }
 
+/** Throws a DatapathError, as `openMap` does, of any of those that are pinned. */
+export function refuseOtherVersion(): void {
+	for (const object of loadedObjects()) for (const map of OBJECTS[object].maps) openMap(map)[Symbol.dispose]();
+}
+
 export function withMap<T>(name: MapName, act: (map: BpfMap) => T): T {
 	using map = openMap(name);
 	return act(map);

@@ -5,6 +5,7 @@ import { INNER } from '../devices/device.ts';
 import { isIpvlan } from '../devices/ipvlan.ts';
 import { DatapathError } from '../errors.ts';
 import { hasPeerEgress } from '../forward/abilities.ts';
+import { refuseOtherVersion } from '../forward/datapath.ts';
 import { addressesOf, isEndpoint } from '../forward/tables.ts';
 import { ipJson } from '../ip/ip.ts';
 import { hasNetns } from '../netns.ts';
@@ -12,6 +13,7 @@ import type { Others } from '../state/records.ts';
 
 /** `hosts`: the addresses of this host. Throws a DatapathError. */
 export function refuse(spec: ContainerSpec, others: Others, hosts: readonly string[]): void {
+	refuseOtherVersion();
 	for (const { device } of spec.uplinks) deviceIndex(device);
 	if (spec.forward === 'redirect-egress' && !hasPeerEgress())
 		throw new DatapathError('this kernel lacks redirect-peer-egress: bpf_redirect_peer with BPF_F_EGRESS (7.3)', {

@@ -3,7 +3,7 @@ import type { ContainerRequest } from '../../impl/container.ts';
 import { FULL } from '../support/config.ts';
 import { netCheckDocument } from '../support/schema.ts';
 import { turn } from '../support/turns.ts';
-import { request, type Scene, scene } from './scene.ts';
+import { request, type Scene, scene, UPLINK } from './scene.ts';
 
 interface Damage {
 	/** done by hand, as a shell says it */
@@ -40,7 +40,7 @@ const COMMON: Damage[] = [
 ];
 
 /** Of every one that is redirected at its uplink. */
-const UPLINK: Damage[] = [
+const AT_UPLINK: Damage[] = [
 	{ by: detach('ingress_peer', 'eth0'), finds: ['ingress_peer on eth0'] },
 	{ by: `rm ${PINS}/attachments/ingress_peer@*`, finds: ['ingress_peer on eth0'] },
 ];
@@ -76,7 +76,7 @@ describe('net check finds what was damaged, and says what to type', () => {
 		await requires('veth');
 		await isFoundAndMended(await scene(lab), request('web', { device: 'veth', forward: 'redirect' }), [
 			...COMMON,
-			...UPLINK,
+			...AT_UPLINK,
 			{ by: detach('egress_neigh', 'web'), finds: ['egress_neigh on web'] },
 			{ by: 'ip neigh del 198.51.100.10 dev web', finds: ["the host's neighbour 198.51.100.10"] },
 			{ by: 'ip addr del fe80::1/64 dev web', finds: ["the gateway's address on web"] },
@@ -90,7 +90,7 @@ describe('net check finds what was damaged, and says what to type', () => {
 		await requires('netkit');
 		await isFoundAndMended(await scene(lab), request('web', { device: 'netkit-l3', forward: 'fib' }), [
 			...COMMON.slice(0, 1),
-			...UPLINK.slice(0, 1),
+			...AT_UPLINK.slice(0, 1),
 			{ by: detach('egress_fib', 'web'), finds: ['egress_fib on web'] },
 			...ROUTING('net/ipv6/conf/web/forwarding'),
 		]);
@@ -142,6 +142,53 @@ test('an address that the host is given later is no way beyond it, once net gc h
 	expect(await net.checkHost()).toMatchObject([{ found: 'they know 1 that it has no more' }]);
 	await done(['net', 'gc']);
 	expect(await net.checkHost()).toEqual([]);
+});
+
+test('a second uplink that is down is found, and no reason to refuse a container', { tags: [FULL] }, async ({
+	lab,
+	requires,
+}) => {
+	await requires('veth');
+	const { net, vm, state, reaches } = await scene(lab);
+	await vm.exec(['ip', 'link', 'add', 'eth1', 'type', 'veth', 'peer', 'name', 'beyond']);
+	const before = await state.hostState();
+	const web = request('web', { device: 'veth', forward: 'fib' });
+	await net.addContainer({ ...web, uplinks: [UPLINK, { device: 'eth1', ipv6NextHop: 'fe80::2' }] });
+	expect((await net.checkHost()).map(({ what, hint }) => [what, hint])).toEqual([
+		['its uplink eth1', 'ip link set dev eth1 up'],
+		['the route by its uplink', expect.stringMatching(/^ip route replace ::\/0 via fe80::2 dev eth1 table \d+$/)],
+	]);
+	await reaches('web');
+	await vm.exec(['ip', 'link', 'set', 'dev', 'eth1', 'up']);
+	const [missing, ...others] = await net.checkHost();
+	expect(others).toEqual([]);
+	await vm.exec(missing!.hint.split(' '));
+	expect(await net.checkHost()).toEqual([]);
+	await vm.exec(['ip', 'link', 'set', 'dev', 'eth1', 'down']);
+	await net.removeContainer('web');
+	expect(await state.differences(before)).toEqual({});
+});
+
+test('a map that another version has pinned is told of, and nothing is begun', { tags: [FULL] }, async ({
+	lab,
+	requires,
+}) => {
+	await requires('veth');
+	const { net, vm, state } = await scene(lab);
+	const [web, api] = (['web', 'api'] as const).map((name) => request(name, { device: 'veth', forward: 'redirect' }));
+	await net.addContainer(web!);
+	const map = `${PINS}/maps/allowed`;
+	await vm.exec([
+		'sh',
+		'-ec',
+		`rm ${map}; bpftool map create ${map} type hash key 32 value 8 entries 64 name allowed flags 1`,
+	]);
+	const before = await state.hostState();
+	await expect(net.addContainer(api!)).rejects.toThrow(
+		`the map allowed was pinned by another version of pathproof
+${map} has keys of 32 bytes and values of 8, and this version keys of 32 bytes and values of 1`,
+	);
+	expect(await state.differences(before)).toEqual({});
 });
 
 test('net gc takes away what nobody needs, and nothing else', { tags: [FULL], timeout: 600_000 }, async ({

@@ -63,3 +63,29 @@ test('what somebody else had switched on, or attached, stays', { tags: [FULL] },
 		expect({ forward, left: await state.differences(before) }).toEqual({ forward, left: {} });
 	}
 });
+
+test("a filter of somebody else's that stands where ours would is not replaced", { tags: [FULL] }, async ({
+	lab,
+	requires,
+}) => {
+	await requires('veth', 'clsact');
+	const { net, state, vm, has } = await scene(lab);
+	await vm.writeFile('/tmp/stranger.bpf.o', await buildProgram('fixtures/stranger.bpf.c'));
+	for (const command of [
+		'bpftool prog load /tmp/stranger.bpf.o /sys/fs/bpf/stranger type classifier',
+		'tc qdisc add dev eth0 clsact',
+		'tc filter add dev eth0 ingress prio 10 handle 1 bpf da pinned /sys/fs/bpf/stranger',
+	])
+		await vm.exec(command.split(' '));
+	const before = await state.hostState();
+	const added = net.addContainer(request('web', { device: 'veth', forward: 'redirect' }));
+	const said = await added.then(
+		() => null,
+		({ message }: Error) => message,
+	);
+	// a link and a filter do not meet
+	const refused = expect.stringMatching(/^a filter of somebody else's, \w+, stands where ingress_peer is to be/);
+	expect(said).toEqual(has('tcx') ? null : refused);
+	if (said === null) await net.removeContainer('web');
+	expect(await state.differences(before)).toEqual({});
+});
