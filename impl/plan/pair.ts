@@ -6,16 +6,23 @@ import { devicePair, hostCommands, hostNeighbours, innerCommands } from '../devi
 import { isLoaded } from '../forward/datapath.ts';
 import { writeAllowed, writeContainer, writeEndpoints, writeNextHops } from '../forward/tables.ts';
 import { addNeighbour, type Neighbour, neighbourCommand } from '../ip/neighbour.ts';
+import type { Others } from '../state/records.ts';
 import type { Step } from '../step.ts';
 import { routeSteps } from './routes.ts';
 import { netnsStep } from './slave.ts';
 import { attachStep, ipStep } from './steps.ts';
 
-/** `first`: what comes before, as one types it after `ip`. `hosts`: the addresses of this host. */
+/** `first`: what comes before, as one types it after `ip`. `hosts`: the addresses of this host. `others` and `undone`: as of planAdd. */
 export async function pairSteps(
 	spec: ContainerSpec,
 	kind: PairKind,
-	{ first, netns, hosts }: { first: string[]; netns: string; hosts: readonly string[] },
+	{
+		first,
+		netns,
+		hosts,
+		others,
+		undone,
+	}: { first: string[]; netns: string; hosts: readonly string[]; others: Others; undone: boolean },
 ): Promise<Step[]> {
 	const pair = devicePair(spec.name, netns, smallestMtu(spec.uplinks));
 	return [
@@ -23,7 +30,7 @@ export async function pairSteps(
 		...tableSteps(spec, kind, pair, hosts),
 		...(isLoaded('ipvlan') ? [netnsStep([spec])] : []),
 		...attachSteps(spec, kind),
-		...(await routeSteps(spec)),
+		...(await routeSteps(spec, others, undone)),
 		ipStep(null, [...hostCommands(spec, kind, pair), ...kind.open(pair)]),
 		...neighbourSteps(hostNeighbours(spec, kind, pair)),
 		ipStep(netns, innerCommands(spec, kind, pair)),

@@ -31,7 +31,7 @@ export async function planAdd(spec: ContainerSpec, others: Others, { undone = fa
 	const netns = spec.netns ?? spec.name;
 	const first = spec.netns === null ? [`netns add ${netns}`] : [];
 	if (isIpvlan(spec.device)) return slaveSteps(spec, spec.device, { first, netns, hosts, others: others() });
-	return pairSteps(spec, pairKind(spec.device)!, { first, netns, hosts });
+	return pairSteps(spec, pairKind(spec.device)!, { first, netns, hosts, others, undone });
 }
 
 /** For what is whole, half made or half taken away. `others`: the containers that stay. */

@@ -13,14 +13,16 @@ import {
 } from '../forward/routes.ts';
 import { enableDeviceForwarding, enableForwarding } from '../forward/stack.ts';
 import { FAMILIES, type Family, ipJson } from '../ip/ip.ts';
-import { hostRules, type Route } from '../state/host.ts';
+import { hostRules, type Route, type Rule } from '../state/host.ts';
 import type { Others } from '../state/records.ts';
 import type { Step } from '../step.ts';
 import { ipStep, ipSteps } from './steps.ts';
 
-export async function routeSteps(spec: ContainerSpec): Promise<Step[]> {
+/** `others` and `undone`: as of planAdd. */
+export async function routeSteps(spec: ContainerSpec, others: Others, undone: boolean): Promise<Step[]> {
 	if (!usesRoutes(spec)) return [];
-	const shared = (await hostRules(() => ['pref', String(MAIN_FIRST)])).filter(isSharedRule);
+	// the rule that an interrupted call of the only one made is there now, and goes with what is undone first
+	const shared = undone && !others().some(usesRoutes) ? [] : await sharedRules();
 	return [
 		spec.forward === 'stack'
 			? { what: 'switch forwarding on', run: () => enableForwarding(spec.uplinks.map(({ device }) => device)) }
@@ -50,14 +52,12 @@ export async function removeRouteSteps(spec: ContainerSpec, others: Others): Pro
 		return address === null ? null : ['from', address];
 	});
 	const last = !others().some(usesRoutes);
-	const shared = last ? await hostRules(() => ['pref', String(MAIN_FIRST)]) : [];
+	const shared = last ? await sharedRules() : [];
 	const routes = (await Promise.all(FAMILIES.map((family) => unusedRoutes(family, spec, others)))).flat();
 	return FAMILIES.flatMap((family) => {
 		const of = <One extends { family: Family }>(all: readonly One[]) => all.filter((one) => one.family === family);
 		return ipSteps({ netns: null, family }, [
-			...of(shared)
-				.filter(isSharedRule)
-				.map(() => `rule del ${MAIN_FIRST_RULE}`),
+			...of(shared).map(() => `rule del ${MAIN_FIRST_RULE}`),
 			...of(own)
 				.filter(isContainerRule)
 				.map(({ priority, src }) => `rule del pref ${priority} from ${src}`),
@@ -85,6 +85,10 @@ async function unusedRoutes(
 		.flat()
 		.filter(({ table }) => isOwnTable(Number(table)))
 		.map((route) => ({ ...route, family }));
+}
+
+async function sharedRules(): Promise<Rule[]> {
+	return (await hostRules(() => ['pref', String(MAIN_FIRST)])).filter(isSharedRule);
 }
 
 function usesRoutes({ forward }: ContainerSpec): boolean {
