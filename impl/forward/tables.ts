@@ -208,6 +208,7 @@ export function forgetDrops(ifindex: number): void {
 
 /** The keys of its rows in `containers`: of one whose device was made, lost and made anew there may be several. */
 function hostEnds(spec: ContainerSpec, { hostEnd }: Mark): Buffer[] {
+	if (!pairKind(spec.device)) return [];
 	const own = containerAddresses(spec);
 	return withMap('containers', (map) => {
 		const isIts = (key: Buffer) => map.lookup(key)?.subarray(0, own.length).equals(own);
