@@ -12,21 +12,15 @@ import { routeSteps } from './routes.ts';
 import { netnsStep } from './slave.ts';
 import { attachStep, ipStep } from './steps.ts';
 
-/** `first`: what comes before, as one types it after `ip`. `hosts`: the addresses of this host. `others` and `undone`: as of planAdd. */
+/** `hosts`: the addresses of this host. `others` and `undone`: as of planAdd. */
 export async function pairSteps(
 	spec: ContainerSpec,
 	kind: PairKind,
-	{
-		first,
-		netns,
-		hosts,
-		others,
-		undone,
-	}: { first: string[]; netns: string; hosts: readonly string[]; others: Others; undone: boolean },
+	{ netns, hosts, others, undone }: { netns: string; hosts: readonly string[]; others: Others; undone: boolean },
 ): Promise<Step[]> {
 	const pair = devicePair(spec.name, netns, smallestMtu(spec.uplinks));
 	return [
-		ipStep(null, [...first, ...kind.create(pair)]),
+		ipStep(null, kind.create(pair)),
 		...tableSteps(spec, kind, pair, hosts),
 		...(isLoaded('ipvlan') ? [netnsStep([spec])] : []),
 		...attachSteps(spec, kind),

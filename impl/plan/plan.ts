@@ -16,7 +16,7 @@ import { pairSteps } from './pair.ts';
 import { refuse, refuseTaken } from './refuse.ts';
 import { removeRouteSteps } from './routes.ts';
 import { removeSlaveSteps, slaveSteps } from './slave.ts';
-import { ipSteps } from './steps.ts';
+import { ipStep } from './steps.ts';
 
 /**
  * `others`: the containers of this host already. `undone`: what an interrupted call left under this name is gone by then. Throws a
@@ -29,9 +29,9 @@ export async function planAdd(spec: ContainerSpec, others: Others, { undone = fa
 	if (spec.device === 'none')
 		return [{ what: `mkdir -p ${containerCgroup(spec.name)}`, run: () => makeCgroup(spec.name) }];
 	const netns = spec.netns ?? spec.name;
-	const first = spec.netns === null ? [`netns add ${netns}`] : [];
-	if (isIpvlan(spec.device)) return slaveSteps(spec, spec.device, { first, netns, hosts, others: others() });
-	return pairSteps(spec, pairKind(spec.device)!, { first, netns, hosts, others, undone });
+	const made = spec.netns === null ? [ipStep(null, [`netns add ${netns}`])] : [];
+	if (isIpvlan(spec.device)) return [...made, ...slaveSteps(spec, spec.device, { netns, hosts, others: others() })];
+	return [...made, ...(await pairSteps(spec, pairKind(spec.device)!, { netns, hosts, others, undone }))];
 }
 
 /** For what is whole, half made or half taken away. `others`: the containers that stay. */
@@ -41,12 +41,10 @@ export async function planRemove(spec: ContainerSpec, others: Others): Promise<S
 	const routing = await removeRouteSteps(spec, others);
 	const mark = markOf(spec);
 	return [
+		// a pair goes with its host end, at once; deleting the netns alone would take it along some time later
+		...(mark.hostEnd === null ? [] : [ipStep(null, [`link del dev ${spec.name}`])]),
 		...(await removeSlaveSteps(spec, netns)),
-		...ipSteps(null, [
-			// a pair goes with its host end, at once; deleting the netns alone would take it along some time later
-			...(mark.hostEnd === null ? [] : [`link del dev ${spec.name}`]),
-			...(spec.netns === null && hasNetns(netns) ? [`netns del ${netns}`] : []),
-		]),
+		...(spec.netns === null && hasNetns(netns) ? [ipStep(null, [`netns del ${netns}`])] : []),
 		...routing,
 		{ what: `forget ${spec.name} in the maps`, run: () => forget(spec, mark, others) },
 		{

@@ -10,16 +10,11 @@ import { hasNetns } from '../netns.ts';
 import type { Step } from '../step.ts';
 import { attachStep, ipStep } from './steps.ts';
 
-/** `first`: what comes before, as one types it after `ip`. `hosts`: the addresses of this host. `others`: its containers. */
+/** `hosts`: the addresses of this host. `others`: its containers. */
 export function slaveSteps(
 	spec: ContainerSpec,
 	device: IpvlanDevice,
-	{
-		first,
-		netns,
-		hosts,
-		others,
-	}: { first: string[]; netns: string; hosts: readonly string[]; others: Iterable<ContainerSpec> },
+	{ netns, hosts, others }: { netns: string; hosts: readonly string[]; others: Iterable<ContainerSpec> },
 ): Step[] {
 	const [uplink] = spec.uplinks;
 	const guards = (): Step[] => [
@@ -31,7 +26,7 @@ export function slaveSteps(
 		attachStep('uplink_ingress', { device: uplink!.device, hook: 'tc', point: 'from-wire', first: true }),
 	];
 	return [
-		ipStep(null, [...first, createSlave(spec, device)]),
+		ipStep(null, [createSlave(spec, device)]),
 		{
 			what: `endpoints: ${spec.name} has ${[spec.ipv6, spec.ipv4].filter(Boolean).join(' and ')}`,
 			run() {
