@@ -44,7 +44,8 @@ enum end {
 	LEFT,
 	/* LEFT, and it says that somebody else sent it */
 	LEFT_FOREIGN,
-	/* of packets that are not followed: an IP stack has one, a program says drop of one */
+	/* of packets that are not followed: an IP stack has one that no socket of another netns sent, a
+	 * program says drop of one */
 	OTHER,
 	OTHER_REFUSED,
 };
@@ -182,13 +183,23 @@ int on_net_dev_start_xmit(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+/* What a kernel says of itself at any time, such as which groups it listens to, has its own socket until a
+ * stack takes it. */
+static __always_inline bool is_anothers(struct sk_buff *skb, const struct subject *now)
+{
+	struct sock *sk = BPF_CORE_READ(skb, sk);
+
+	return sk && BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum) != now->netns;
+}
+
 static __always_inline int stack(__u64 skb)
 {
 	struct net_device *dev = BPF_CORE_READ((struct sk_buff *)skb, dev);
+	struct subject *now = the_subject();
 
 	if (follow(skb))
 		end(STACK, skb, dev, 0);
-	else if (the_subject())
+	else if (now && !is_anothers((struct sk_buff *)skb, now))
 		count(OTHER, dev, 0);
 	return 0;
 }

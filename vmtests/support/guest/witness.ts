@@ -78,9 +78,9 @@ export interface Testimony {
 	underWay: number;
 }
 
-/** What was seen once all have come to an end, or after two seconds. */
+/** What was seen once all have come to an end, or after ten seconds: a neighbour that does not answer is asked for three. */
 export async function settled(): Promise<Testimony> {
-	for (let tries = 0; tries < 100 && witness!.followed.keys().length; tries++) await sleep(20);
+	for (let tries = 0; tries < 500 && witness!.followed.keys().length; tries++) await sleep(20);
 	return readWitness();
 }
 
