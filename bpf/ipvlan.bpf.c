@@ -1,49 +1,152 @@
 /*
  * An ipvlan container's packets pass no device of the host's but the uplink, where they look like the host's
- * own.
+ * own: who sends is known from the moment that ipvlan takes a packet from a slave.
  *
- *   container netns                                host netns                 the wire
+ *   container netns        ipvlan                     host netns                         the wire
  *
- *   eth0 ── slave_guard: is the source its own? ─▶ (ipvlan) ─▶ eth0
- *    ▲      by dev_id, which no tenant can change              │ uplink_guard: whose socket sent it?
- *    │                                                         └─────────────▶
- *    └───── slave_ingress: unicast only ◀── (ipvlan) ◀─────────────────────────
+ *   eth0 ── slave_guard ──▶ ipvlan_takes ─ layer 2 ──▶ eth0: uplink_guard ──────────────▶
+ *    ▲                      whose it is  └ layer 3 ──▶ output_guard ─▶ (routes) ─▶ eth0 ─▶
+ *    │
+ *    └───── slave_ingress ◀─────────────────────────── eth0: uplink_ingress ◀─────────────
  *
- * The neighbours of one uplink reach each other by it too: uplink_ingress.
+ * slave_guard is where a container hears why nothing goes out. It is not the last word: a packet socket goes
+ * round it (PACKET_QDISC_BYPASS, AF_XDP), and behind it its owner may rewrite and multiply packets (tc's
+ * actions, netem, generic XDP_TX). uplink_guard and output_guard are: whatever ipvlan sends for a slave comes
+ * to one of them on the same CPU, before anything else that this CPU sends. Only multicast in layer 2 waits
+ * for a worker, and is known by its address until then.
  *
- * A packet socket may go round the slave's hook (PACKET_QDISC_BYPASS), and then its frame has a socket, of
- * the container's netns, when it comes to the uplink. One without a socket was forwarded, and passed the
- * slave's hook. Multicast goes from slave to slave whatever the mode: hence slave_ingress.
+ * The neighbours of one uplink reach each other by it too: uplink_ingress. Multicast goes from slave to slave
+ * whatever the mode: hence slave_ingress.
  *
- * What is not closed: a packet without a socket that its container rewrites behind the slave's hook (tc's
- * pedit on egress, generic XDP_TX) comes to the uplink with whatever source it likes. veth and netkit have no
- * such place.
+ * What is not closed: ipvlan hands a frame to the slave that has its destination, and asks nobody whether it
+ * may. An owner who gives eth0 an address of the host's cuts the host off from the wire, and sees with
+ * tcpdump what was for it; no socket gets any. Another slave's address nobody can have (EADDRINUSE).
  */
 #include "include/neighbour.h"
 #include "include/kernel.h"
+#include <bpf/bpf_core_read.h>
 
 /* since 6.2 (fd264ca02094); the links that these programs need are newer */
 extern void *bpf_cast_to_kern_ctx(void *skb) __ksym;
+/* of netfilter programs since 6.4 (fd9c663b9ad6) */
+extern int bpf_dynptr_from_skb(struct __sk_buff *skb, __u64 flags, struct bpf_dynptr *bytes) __ksym;
 
 /* enum pkt_type of linux/if_packet.h */
 #define PACKET_HOST 0
+/* linux/netfilter.h */
+#define NF_DROP 0
+#define NF_ACCEPT 1
+/* what netdev_priv() aligns to (NETDEV_ALIGN); since 6.11 the size itself is aligned to more */
+#define PRIVATE_ALIGNMENT 32
 
-/* Whose netns it is, by its inode; one that is not here is nobody's. */
-struct netns {
-	/* how its packets were judged before they came to the uplink */
-	__u32 judged;
+/* A slave, as no tenant can change it. */
+struct slave {
+	/* the uplink's struct net_device; 0: nobody */
+	__u64 uplink;
+	/* dev_id: its own among the slaves of that uplink */
+	__u64 id;
 };
 
-#define JUDGED_BY_DEVICE 1
-#define JUDGED_BY_SLAVE 2
+/* Whose packet ipvlan has in its hands on this CPU, until somebody has judged it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct slave);
+} sending SEC(".maps");
 
+/* Multicast that a worker will send, by the address of its struct sk_buff. ipvlan keeps 1000 for each uplink
+ * (IPVLAN_QBACKLOG_LIMIT). */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 65536);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u32);
-	__type(value, struct netns);
-} netnses SEC(".maps");
+	__type(key, __u64);
+	__type(value, struct slave);
+} waiting SEC(".maps");
+
+static __always_inline struct slave slave_of(struct net_device *dev)
+{
+	__u64 size = bpf_core_type_size(struct net_device);
+	struct ipvl_dev *private = (void *)dev + ((size + PRIVATE_ALIGNMENT - 1) & -PRIVATE_ALIGNMENT);
+
+	return (struct slave){(__u64)BPF_CORE_READ(private, phy_dev), BPF_CORE_READ(dev, dev_id)};
+}
+
+static __always_inline __u32 uplink_of(const struct slave *slave)
+{
+	struct net_device *uplink = (struct net_device *)slave->uplink;
+
+	return BPF_CORE_READ(uplink, ifindex);
+}
+
+/* ipvlan gets a packet from a slave: by a qdisc, or round it. */
+SEC("fentry/ipvlan_start_xmit")
+int ipvlan_takes(__u64 *ctx)
+{
+	struct slave slave = slave_of((struct net_device *)ctx[1]), *mine;
+	struct sk_buff *packet = (struct sk_buff *)ctx[0];
+	__u64 key = (__u64)packet;
+	__u32 first = 0;
+	__u8 to;
+
+	mine = bpf_map_lookup_elem(&sending, &first);
+	if (mine)
+		*mine = slave;
+	if (!bpf_probe_read_kernel(&to, sizeof(to), BPF_CORE_READ(packet, data)) && to & 1)
+		bpf_map_update_elem(&waiting, &key, &slave, BPF_ANY);
+	return 0;
+}
+
+/* It is through with that: dropped, left to a worker, or sent and judged. */
+SEC("fexit/ipvlan_start_xmit")
+int ipvlan_has_sent(__u64 *ctx)
+{
+	struct slave *mine;
+	__u32 first = 0;
+
+	mine = bpf_map_lookup_elem(&sending, &first);
+	if (mine)
+		mine->uplink = 0;
+	return 0;
+}
+
+/* What was dropped comes to no uplink: another packet may have its address. */
+SEC("tp_btf/kfree_skb")
+int forget_dropped(__u64 *ctx)
+{
+	__u64 key = ctx[0];
+
+	bpf_map_delete_elem(&waiting, &key);
+	return 0;
+}
+
+/* Whose packet it is, which is by now at its uplink: 0 where no slave sent it. It is told once. */
+static __always_inline __u32 sender_of(struct sk_buff *packet)
+{
+	__u64 key = (__u64)packet, uplink = (__u64)packet->dev;
+	struct slave *mine = bpf_map_lookup_elem(&waiting, &key);
+	__u32 first = 0, id;
+
+	if (mine) {
+		/* of another uplink it is on its way to this one, from a slave that a tenant made */
+		id = mine->uplink == uplink ? mine->id : 0;
+		bpf_map_delete_elem(&waiting, &key);
+		return id;
+	}
+	mine = bpf_map_lookup_elem(&sending, &first);
+	if (!mine || mine->uplink != uplink)
+		return 0;
+	mine->uplink = 0;
+	return mine->id;
+}
+
+static __always_inline struct endpoint *endpoint_of(const struct address *source, __u32 uplink, __u32 slave)
+{
+	struct endpoint *found = bpf_map_lookup_elem(&endpoints, source);
+
+	return found && found->slave == slave && found->ifindex == uplink ? found : NULL;
+}
 
 /* The source of an ARP message or an IP packet, where the frame itself says so. False: it is neither. */
 static __always_inline bool load_source(struct __sk_buff *skb, struct address *source)
@@ -93,11 +196,11 @@ static __always_inline __u32 judge_frame(struct __sk_buff *skb, const struct sk_
 	}
 	if (!load_route(skb, &route) || !reads_alike(skb))
 		return MALFORMED;
-	if (routes_itself(skb, &route))
+	if (routes_itself(skb, load_from_skb, &route))
 		return SOURCE_ROUTE;
 	if (is_martian(&route))
 		return MARTIAN;
-	if (is_neighbour_discovery(skb, &route))
+	if (is_neighbour_discovery(skb, load_from_skb, &route))
 		return speaks_for_itself(skb, &route, own) ? MAY_PASS : SPOOFED_NEIGHBOUR;
 	there = bpf_map_lookup_elem(&endpoints, &route.destination);
 	if (there && there->ifindex && !may_talk(&from->tenant, &there->tenant))
@@ -111,6 +214,7 @@ SEC("tc")
 int slave_guard(struct __sk_buff *skb)
 {
 	struct sk_buff *packet = bpf_cast_to_kern_ctx(skb);
+	struct slave slave = slave_of(packet->dev);
 	struct endpoint *from;
 	struct address source;
 	__u32 reason;
@@ -119,20 +223,27 @@ int slave_guard(struct __sk_buff *skb)
 		return drop(skb->ifindex, VLAN_TAG);
 	if (!load_source(skb, &source))
 		return drop(skb->ifindex, NOT_IP);
-	from = bpf_map_lookup_elem(&endpoints, &source);
-	/* slaves of another uplink are counted from one as well: hence the netns, too */
-	if (!from || !from->slave || from->slave != packet->dev->dev_id ||
-	    from->netns != packet->dev->nd_net.net->ns.inum)
-		return drop(skb->ifindex, SPOOFED_SOURCE);
-	reason = judge_frame(skb, packet, from);
+	from = endpoint_of(&source, uplink_of(&slave), slave.id);
+	reason = from ? judge_frame(skb, packet, from) : SPOOFED_SOURCE;
 	return reason == MAY_PASS ? VERDICT_NEXT : drop(skb->ifindex, reason);
 }
 
-/* tcx/ingress of the container's eth0 */
+/* tcx/ingress of the container's eth0. Its owner may give it any address, such as the host's, and ipvlan
+ * hands it what comes for that. */
 SEC("tc")
 int slave_ingress(struct __sk_buff *skb)
 {
-	return skb->pkt_type == PACKET_HOST ? VERDICT_NEXT : drop(skb->ifindex, LINK_SCOPE);
+	struct sk_buff *packet = bpf_cast_to_kern_ctx(skb);
+	struct slave slave = slave_of(packet->dev);
+	struct route route;
+
+	if (skb->pkt_type != PACKET_HOST)
+		return drop(skb->ifindex, LINK_SCOPE);
+	if (skb->protocol == bpf_htons(ETH_P_ARP))
+		return VERDICT_NEXT;
+	if (!load_route(skb, &route) || !endpoint_of(&route.destination, uplink_of(&slave), slave.id))
+		return drop(skb->ifindex, FOREIGN_TENANT);
+	return VERDICT_NEXT;
 }
 
 /* tcx/egress of the uplink */
@@ -140,54 +251,92 @@ SEC("tc")
 int uplink_guard(struct __sk_buff *skb)
 {
 	struct sk_buff *packet = bpf_cast_to_kern_ctx(skb);
-	struct sock *socket = packet->sk;
+	__u32 slave = sender_of(packet), reason;
 	struct endpoint *from;
 	struct address source;
-	struct netns *netns;
-	__u32 inode, reason;
 
-	if (!socket)
+	if (!slave)
 		return VERDICT_NEXT;
-	inode = socket->__sk_common.skc_net.net->ns.inum;
-	if (inode == packet->dev->nd_net.net->ns.inum)
-		return VERDICT_NEXT;
-	netns = bpf_map_lookup_elem(&netnses, &inode);
-	if (netns && netns->judged == JUDGED_BY_DEVICE)
-		return VERDICT_NEXT;
-	if (!netns || skb->vlan_present || !load_source(skb, &source))
+	if (skb->vlan_present || !load_source(skb, &source))
 		return drop(skb->ifindex, SPOOFED_SOURCE);
-	from = bpf_map_lookup_elem(&endpoints, &source);
-	if (!from || from->netns != inode || from->ifindex != skb->ifindex)
-		return drop(skb->ifindex, SPOOFED_SOURCE);
-	/* once more, for what came round the slave's hook, or was changed behind it */
-	reason = judge_frame(skb, packet, from);
+	from = endpoint_of(&source, skb->ifindex, slave);
+	reason = from ? judge_frame(skb, packet, from) : SPOOFED_SOURCE;
 	return reason == MAY_PASS ? VERDICT_NEXT : drop(skb->ifindex, reason);
 }
 
+static long load_from_output(void *bytes, __u32 offset, void *to, __u32 size)
+{
+	return bpf_dynptr_read(to, size, bytes, offset, 0);
+}
+
+/* What a slave of layer 3 sends, as the host's stack is about to route it: to wherever. */
+static __always_inline __u32 judge_output(struct sk_buff *packet, struct bpf_dynptr *bytes, __u32 uplink,
+					  __u32 slave)
+{
+	union {
+		struct ipv6_header ipv6;
+		struct ipv4_header ipv4;
+	} header;
+	struct endpoint *from, *there;
+	struct route route;
+
+	if (packet->protocol == bpf_htons(ETH_P_IPV6)) {
+		if (load_from_output(bytes, 0, &header.ipv6, sizeof(header.ipv6)) ||
+		    !read_ipv6(&header.ipv6, &route))
+			return MALFORMED;
+	} else if (load_from_output(bytes, 0, &header.ipv4, sizeof(header.ipv4)) ||
+		   !read_ipv4(&header.ipv4, &route))
+		return MALFORMED;
+	from = endpoint_of(&route.source, uplink, slave);
+	if (!from)
+		return SPOOFED_SOURCE;
+	if (routes_itself(bytes, load_from_output, &route))
+		return SOURCE_ROUTE;
+	if (is_martian(&route))
+		return MARTIAN;
+	if (is_neighbour_discovery(bytes, load_from_output, &route))
+		return SPOOFED_NEIGHBOUR;
+	there = bpf_map_lookup_elem(&endpoints, &route.destination);
+	if (there && there->ifindex && !may_talk(&from->tenant, &there->tenant))
+		return FOREIGN_TENANT;
+	return !there && is_link_scope(&route) ? LINK_SCOPE : MAY_PASS;
+}
+
+/* The host's own output, of both families. It is the same netns that the uplink is in. */
+SEC("netfilter")
+int output_guard(struct bpf_nf_ctx *ctx)
+{
+	struct sk_buff *packet = ctx->skb;
+	struct bpf_dynptr bytes;
+	__u32 slave, reason;
+
+	/* what a socket of the host's own sends has no device yet */
+	if (!packet->dev)
+		return NF_ACCEPT;
+	slave = sender_of(packet);
+	if (!slave)
+		return NF_ACCEPT;
+	reason = bpf_dynptr_from_skb((struct __sk_buff *)packet, 0, &bytes)
+		     ? MALFORMED
+		     : judge_output(packet, &bytes, packet->dev->ifindex, slave);
+	if (reason == MAY_PASS)
+		return NF_ACCEPT;
+	drop(packet->dev->ifindex, reason);
+	return NF_DROP;
+}
+
 /*
- * tcx/ingress of the uplink. A frame that says it is for this very MAC, in no protocol that ipvlan knows, is
- * handed to the uplink as if it had come by the wire, and from there to whom it is addressed: its socket
- * gives it away, or, of a netns that a tenant made and moved the slave to, the sender's MAC, which nobody
- * beyond the wire has.
+ * tcx/ingress of the uplink. In layer 2 a slave's frame from an address to the same address is handed to the
+ * uplink as if it had come by the wire, whichever address that is. Nobody beyond the wire sends such.
  */
 SEC("tc")
 int uplink_ingress(struct __sk_buff *skb)
 {
-	struct sk_buff *packet = bpf_cast_to_kern_ctx(skb);
-	struct netns *netns;
-	struct sock *socket;
-	__u8 macs[12], own[6];
-	__u32 inode;
+	__u8 macs[12];
 
-	if (!bpf_skb_load_bytes(skb, 0, macs, sizeof(macs)) &&
-	    !bpf_probe_read_kernel(own, sizeof(own), packet->dev->dev_addr) && same_mac(macs + 6, own))
+	if (!bpf_skb_load_bytes(skb, 0, macs, sizeof(macs)) && same_mac(macs, macs + 6))
 		return drop(skb->ifindex, SPOOFED_SOURCE);
-	socket = packet->sk;
-	if (!socket)
-		return VERDICT_NEXT;
-	inode = socket->__sk_common.skc_net.net->ns.inum;
-	netns = bpf_map_lookup_elem(&netnses, &inode);
-	return netns && netns->judged == JUDGED_BY_SLAVE ? drop(skb->ifindex, SPOOFED_SOURCE) : VERDICT_NEXT;
+	return VERDICT_NEXT;
 }
 
 char LICENSE[] SEC("license") = "GPL";

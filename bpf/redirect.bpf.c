@@ -94,7 +94,7 @@ static __always_inline bool admit(struct __sk_buff *skb, const struct container 
 	/* Of neighbour discovery nothing goes on but the answer to its question: what is redirected keeps its
 	 * hop limit, by which neighbours know each other. */
 	if ((reason == LINK_SCOPE || (reason == MAY_PASS && !(container->flags & CONTAINER_TRUSTED))) &&
-	    is_neighbour_discovery(skb, route)) {
+	    is_neighbour_discovery(skb, load_from_skb, route)) {
 		*verdict = answer_solicitation(skb, container);
 		return false;
 	}
@@ -234,7 +234,7 @@ int ingress_peer(struct __sk_buff *skb)
 		return drop(skb->ifindex, WRONG_UPLINK);
 	/* a neighbour of the uplink is none of the container's: no advertisement of a router, no redirect
 	 * from it */
-	if (is_neighbour_discovery(skb, &route))
+	if (is_neighbour_discovery(skb, load_from_skb, &route))
 		return drop(skb->ifindex, SPOOFED_NEIGHBOUR);
 	return bpf_redirect_peer(to->ifindex, 0);
 }

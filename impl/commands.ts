@@ -4,6 +4,7 @@ import { styleText } from 'node:util';
 import type { Command } from 'commander';
 import { type ContainerRequest, DEVICES, FORWARDS, type Uplink } from './container.ts';
 import { DatapathError } from './errors.ts';
+import { type AttachKind, isOfHost } from './forward/attach.ts';
 import type { ContainerView, Finding } from './net.ts';
 
 interface Output {
@@ -235,7 +236,7 @@ function describe({ state, spec, host, container, attachments, drops, routes }: 
 			'programs',
 			attachments.map(
 				({ program, kind, device, link, id }) =>
-					`${program} on ${device ?? styleText('red', 'a device that is gone')} (${kind}${link === null ? '' : `, link ${link}`}, program ${id ?? '?'})`,
+					`${program} on ${device ?? (isOfHost(kind as AttachKind) ? 'this host' : styleText('red', 'a device that is gone'))} (${kind}${link === null ? '' : `, link ${link}`}, program ${id ?? '?'})`,
 			),
 		],
 		['dropped', Object.entries(drops).map(([reason, count]) => `${count} ${reason}`)],

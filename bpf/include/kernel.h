@@ -28,6 +28,11 @@ struct net_device {
 	const unsigned char *dev_addr;
 };
 
+/* of the module ipvlan: what netdev_priv() answers of a slave */
+struct ipvl_dev {
+	struct net_device *phy_dev;
+};
+
 struct sock_common {
 	unsigned short skc_family;
 	possible_net_t skc_net;
@@ -70,6 +75,12 @@ struct nf_hook_state {
 	__u8 hook;
 	__u8 pf;
 	struct net *net;
+};
+
+/* what a netfilter program is given, since 6.4 (fd9c663b9ad6) */
+struct bpf_nf_ctx {
+	const struct nf_hook_state *state;
+	struct sk_buff *skb;
 };
 
 struct nf_hook_ops {

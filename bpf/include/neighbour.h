@@ -94,13 +94,13 @@ struct pseudo_header {
 };
 
 /* Solicitation, advertisement, redirect, router messages: what neighbours tell each other. */
-static __always_inline bool is_neighbour_discovery(struct __sk_buff *skb, const struct route *route)
+static __always_inline bool is_neighbour_discovery(void *packet, load_bytes load, const struct route *route)
 {
 	__u8 type;
 
 	return route->family == AF_INET6 && route->upper == IPPROTO_ICMPV6 &&
-	       !bpf_skb_load_bytes_relative(skb, route->upper_at, &type, sizeof(type), BPF_HDR_START_NET) &&
-	       type >= ROUTER_SOLICITATION && type <= REDIRECT_MESSAGE;
+	       !load(packet, route->upper_at, &type, sizeof(type)) && type >= ROUTER_SOLICITATION &&
+	       type <= REDIRECT_MESSAGE;
 }
 
 static __always_inline int answer_solicitation(struct __sk_buff *skb, const struct container *container)

@@ -79,6 +79,14 @@ static __always_inline void map_ipv4(struct address *to, __be32 address)
 	to->word[3] = address;
 }
 
+/* How a packet's bytes are read, counted from the network header on. 0: they are there. */
+typedef long (*load_bytes)(void *packet, __u32 offset, void *to, __u32 size);
+
+static __always_inline long load_from_skb(void *skb, __u32 offset, void *to, __u32 size)
+{
+	return bpf_skb_load_bytes_relative(skb, offset, to, size, BPF_HDR_START_NET);
+}
+
 /*
  * The network header's first bytes, wherever they are: a netkit L3 device has no Ethernet header, and whether
  * skb->data stands before or behind one differs between hooks. A NIC may leave all behind the Ethernet header
@@ -96,36 +104,43 @@ static __always_inline bool load_network_header(struct __sk_buff *skb, void *hea
 	       !bpf_skb_load_bytes_relative(skb, 0, header, size, BPF_HDR_START_NET);
 }
 
+/* False: it is not of the version that it is sent as. */
+static __always_inline bool read_ipv6(const struct ipv6_header *header, struct route *route)
+{
+	route->family = AF_INET6;
+	route->next = header->next;
+	route->options = false;
+	route->upper = header->next;
+	route->upper_at = sizeof(*header);
+	route->source = header->source;
+	route->destination = header->destination;
+	return (bpf_ntohl(header->first) >> 28) == 6;
+}
+
+static __always_inline bool read_ipv4(const struct ipv4_header *header, struct route *route)
+{
+	route->family = AF_INET;
+	route->next = header->protocol;
+	route->options = header->first > 0x45;
+	route->upper = header->protocol;
+	route->upper_at = 0;
+	map_ipv4(&route->source, header->source);
+	map_ipv4(&route->destination, header->destination);
+	return header->first >> 4 == 4 && header->first >= 0x45;
+}
+
 /* Returns false where the packet is no IP, too short, or not of the version that it is sent as. */
 static __always_inline bool load_route(struct __sk_buff *skb, struct route *route)
 {
 	if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
 		struct ipv6_header header;
 
-		if (!load_network_header(skb, &header, sizeof(header)))
-			return false;
-		route->family = AF_INET6;
-		route->next = header.next;
-		route->options = false;
-		route->upper = header.next;
-		route->upper_at = sizeof(header);
-		route->source = header.source;
-		route->destination = header.destination;
-		return (bpf_ntohl(header.first) >> 28) == 6;
+		return load_network_header(skb, &header, sizeof(header)) && read_ipv6(&header, route);
 	}
 	if (skb->protocol == bpf_htons(ETH_P_IP)) {
 		struct ipv4_header header;
 
-		if (!load_network_header(skb, &header, sizeof(header)))
-			return false;
-		route->family = AF_INET;
-		route->next = header.protocol;
-		route->options = header.first > 0x45;
-		route->upper = header.protocol;
-		route->upper_at = 0;
-		map_ipv4(&route->source, header.source);
-		map_ipv4(&route->destination, header.destination);
-		return header.first >> 4 == 4 && header.first >= 0x45;
+		return load_network_header(skb, &header, sizeof(header)) && read_ipv4(&header, route);
 	}
 	return false;
 }

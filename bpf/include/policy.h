@@ -54,7 +54,7 @@ struct endpoint {
 	__u32 ifindex;
 	/* of ipvlan: dev_id of the slave, which no tenant can change */
 	__u32 slave;
-	/* of ipvlan: inode of the netns */
+	/* of ipvlan: inode of the netns, by which the row is known to be its container's */
 	__u32 netns;
 	/* enum delivery */
 	__u32 delivery;
@@ -191,7 +191,7 @@ static __always_inline bool has_uplink(const __u32 *uplinks, __u32 ifindex)
 
 /* A routing header names further stations: the judge of the first would know nothing of the second. Where
  * there is none, the route knows afterwards what the extension headers lead to. */
-static __always_inline bool routes_itself(struct __sk_buff *skb, struct route *route)
+static __always_inline bool routes_itself(void *packet, load_bytes load, struct route *route)
 {
 	__u32 offset = sizeof(struct ipv6_header);
 	__u8 next = route->next;
@@ -208,7 +208,7 @@ static __always_inline bool routes_itself(struct __sk_buff *skb, struct route *r
 		route->upper_at = offset;
 		if (next != IPPROTO_HOPOPTS && next != IPPROTO_DSTOPTS && next != IPPROTO_FRAGMENT)
 			return false;
-		if (bpf_skb_load_bytes_relative(skb, offset, header, sizeof(header), BPF_HDR_START_NET))
+		if (load(packet, offset, header, sizeof(header)))
 			return true;
 		/* a later fragment has no headers behind this one: those of the first were looked at */
 		if (next == IPPROTO_FRAGMENT && (header[2] || header[3] & 0xf8))
@@ -277,7 +277,7 @@ static __always_inline __u32 judge(struct __sk_buff *skb, const struct container
 	if (!trusted) {
 		if (container->flags & CONTAINER_NETKIT && !reads_alike(skb))
 			return MALFORMED;
-		if (routes_itself(skb, route))
+		if (routes_itself(skb, load_from_skb, route))
 			return SOURCE_ROUTE;
 	}
 	if (is_martian(route))

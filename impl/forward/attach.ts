@@ -6,11 +6,13 @@ import { deviceIndex, deviceName } from '../addresses.ts';
 import { DatapathError } from '../errors.ts';
 import {
 	attachClsact,
+	attachTracing,
 	detachClsact,
 	detachLink,
 	getPinned,
 	hasLinkKind,
 	type LinkKind,
+	linkOutput,
 	linkProgram,
 	pin,
 	queryClsact,
@@ -27,10 +29,12 @@ const ATTACHMENTS = join(PIN_ROOT, 'attachments');
  * `slave-egress` and `slave-ingress`: the same of an ipvlan container's own device, in whatever netns.
  */
 export type HookPoint = 'from-container' | 'from-wire' | 'to-wire' | 'slave-egress' | 'slave-ingress';
-export type AttachKind = 'netkit' | 'tcx' | 'clsact';
+/** Of no device: the functions of the kernel that a program names itself, and what this host sends by IP, of either family. */
+export type HostKind = 'tracing' | 'output6' | 'output4';
+export type AttachKind = 'netkit' | 'tcx' | 'clsact' | HostKind;
 
 interface Way {
-	kind: AttachKind;
+	kind: Exclude<AttachKind, HostKind>;
 	/** null: no link, a filter that whoever may change the device can take away */
 	link: LinkKind | null;
 }
@@ -57,8 +61,9 @@ const OWN_PRIORITY = 10;
 export interface Attachment {
 	program: string;
 	kind: AttachKind;
+	/** 0: of no device */
 	ifindex: number;
-	/** of a filter: lower runs before; 0 for a link */
+	/** of a filter: lower runs before; 0 for a link, but of two on the host one has 1 */
 	priority: number;
 	/** below PIN_ROOT; of a filter, which has no link, it is the program that is pinned */
 	pin: string;
@@ -95,6 +100,39 @@ export function attach(
 		closeSync(link);
 	}
 	return attachment;
+}
+
+/** What else this host has at its output, such as rules of nftables, comes after. */
+const BEFORE_ALL = -500;
+const OUTPUT_FAMILY = { output6: 6, output4: 4 } as const;
+
+export function isOfHost(kind: AttachKind): kind is HostKind {
+	return kind === 'tracing' || kind in OUTPUT_FAMILY;
+}
+
+/** Attaches once, for all containers of this host. */
+export function attachToHost(program: { name: string; fd: number }, kind: HostKind): void {
+	if (attachments(0).some((one) => one.program === program.name && one.kind === kind)) return;
+	mkdirSync(ATTACHMENTS, { recursive: true });
+	linkToHost(program.fd, attachmentAs(program.name, 0, kind, 0));
+}
+
+/** A link of the host takes no other program: that gets a link beside it, and this one goes. Together they do what each does alone. */
+export function replaceOnHost(program: number, one: Attachment): void {
+	const next = attachmentAs(one.program, 0, one.kind, one.priority ? 0 : 1);
+	// of a call that was killed between
+	if (existsSync(next.pin)) unlinkSync(next.pin);
+	linkToHost(program, next);
+	unlinkSync(one.pin);
+}
+
+function linkToHost(program: number, { kind, program: name, priority, pin: path }: Attachment): void {
+	const link =
+		kind === 'tracing'
+			? attachTracing(program, name)
+			: linkOutput(program, OUTPUT_FAMILY[kind as keyof typeof OUTPUT_FAMILY], BEFORE_ALL + priority);
+	pin(link, path);
+	closeSync(link);
 }
 
 /** bpffs takes no dots in a name, and device names have them: hence the index. */
@@ -201,7 +239,8 @@ export function attachments(device?: number): Attachment[] {
 
 /** `deviceGone`: the device took its attachments along, and only the record is left. */
 export function detachOne(attachment: Attachment, deviceGone = false): void {
-	if (!deviceGone) {
+	// a link of the host goes with its pin
+	if (!deviceGone && !isOfHost(attachment.kind)) {
 		if (attachment.kind === 'clsact') detachClsact(filterOf(attachment));
 		else withPinned(attachment.pin, detachLink);
 	}
@@ -217,6 +256,7 @@ export function isAlive(attachment: Attachment): boolean {
 
 /** Whether its device has gone, and only the record is left. */
 export function isGone({ kind, ifindex, pin }: Attachment): boolean {
+	if (isOfHost(kind)) return false;
 	if (kind === 'clsact') return !deviceName(ifindex);
 	const fd = getPinned(pin);
 	try {

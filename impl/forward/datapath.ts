@@ -22,9 +22,18 @@ const MAPS: Record<MapName, readonly [number, number]> = {
 	drops: [8, 8],
 	records: [16, 1024],
 	next_hops: [8, 16],
-	netnses: [4, 4],
+	sending: [4, 16],
+	waiting: [8, 16],
 };
-export type MapName = 'containers' | 'endpoints' | 'allowed' | 'drops' | 'records' | 'next_hops' | 'netnses';
+export type MapName =
+	| 'containers'
+	| 'endpoints'
+	| 'allowed'
+	| 'drops'
+	| 'records'
+	| 'next_hops'
+	| 'sending'
+	| 'waiting';
 
 /** What each object brings; maps that another has brought already are shared. */
 const OBJECTS = {
@@ -32,7 +41,19 @@ const OBJECTS = {
 		programs: ['egress_guard', 'egress_neigh', 'egress_fib', 'ingress_peer'],
 		maps: ['containers', 'endpoints', 'allowed', 'drops', 'records', 'next_hops'],
 	},
-	ipvlan: { programs: ['slave_guard', 'slave_ingress', 'uplink_guard', 'uplink_ingress'], maps: ['netnses'] },
+	ipvlan: {
+		programs: [
+			'slave_guard',
+			'slave_ingress',
+			'ipvlan_takes',
+			'ipvlan_has_sent',
+			'forget_dropped',
+			'output_guard',
+			'uplink_guard',
+			'uplink_ingress',
+		],
+		maps: ['sending', 'waiting'],
+	},
 } as const;
 export type ObjectName = keyof typeof OBJECTS;
 export type ProgramName = (typeof OBJECTS)[ObjectName]['programs'][number];
@@ -40,6 +61,11 @@ export type ProgramName = (typeof OBJECTS)[ObjectName]['programs'][number];
 export function isLoaded(object: ObjectName = 'redirect'): boolean {
 	// the last that is put in place
 	return existsSync(pinPath('maps', OBJECTS[object].maps.at(-1)!));
+}
+
+/** The object that brings a program. */
+export function objectOf(program: ProgramName): ObjectName {
+	return OBJECTS.redirect.programs.some((one) => one === program) ? 'redirect' : 'ipvlan';
 }
 
 /** Loads and pins what is not there yet. What an interrupted call left half made is made anew. */

@@ -6,9 +6,9 @@ import { type ContainerSpec, MAX_UPLINKS, type Uplink } from '../container.ts';
 import { type PairKind, pairKind } from '../devices/device.ts';
 import { slaveId } from '../devices/ipvlan.ts';
 import { u32 } from '../libbpf/map.ts';
-import { hasNetns, NETNS_DIR, namedNetns } from '../netns.ts';
+import { hasNetns, NETNS_DIR } from '../netns.ts';
 import type { Others } from '../state/records.ts';
-import { ensureLoaded, isLoaded, type MapName, withMap } from './datapath.ts';
+import { isLoaded, type MapName, withMap } from './datapath.ts';
 import { REASONS } from './reasons.ts';
 
 const AF_INET = 2;
@@ -16,7 +16,6 @@ const AF_INET6 = 10;
 
 const FLAG = { ethernet: 1, netkit: 2, trusted: 4 } as const;
 const DELIVERY = { stack: 0, redirect: 1, fib: 1, 'redirect-egress': 2, native: 3 } as const;
-const JUDGED = { byDevice: 1, bySlave: 2 } as const;
 /** An address that no packet has: of a container without that family. */
 const NO_ADDRESS = Buffer.alloc(16, 0xff);
 
@@ -138,18 +137,6 @@ function put(rows: readonly Row[]): void {
 		});
 }
 
-/** Whose sockets may send by an uplink that has ipvlan slaves: all containers' netns, and how they are judged. */
-export function writeNetns(specs: readonly ContainerSpec[]): void {
-	ensureLoaded('ipvlan');
-	withMap('netnses', (map) => {
-		for (const spec of specs) {
-			// one whose netns is gone is garbage.ts's, and no reason to refuse another
-			if (spec.device === 'none' || !hasNetns(spec.netns ?? spec.name)) continue;
-			map.update(u32(netnsInode(spec)), u32(pairKind(spec.device) ? JUDGED.byDevice : JUDGED.bySlave));
-		}
-	});
-}
-
 /** By which a container's rows are told from all others, as long as its device and its netns are there. */
 export interface Mark {
 	/** index of its host end, or of its slave that was not moved yet; null: gone, or in its netns */
@@ -187,7 +174,6 @@ export function forget(spec: ContainerSpec, mark: Mark, others: Others): void {
 			const kept = new Set(others().flatMap(({ tenant, allow }) => pairsOf(tenant, allow).map(String)));
 			for (const pair of pairsOf(spec.tenant, spec.allow)) if (!kept.has(String(pair))) map.delete(pair);
 		});
-	if (isLoaded('ipvlan')) forgetNetns(mark, others);
 }
 
 /** Of `endpoints`, without a look at the containers: of a device that is gone, or of the netns. */
@@ -222,25 +208,12 @@ function containerAddresses({ ipv6, ipv4 }: Pick<ContainerSpec, 'ipv6' | 'ipv4'>
 	return Buffer.concat([ipv6 ? addressBytes(ipv6) : NO_ADDRESS, ipv4 ? addressBytes(ipv4) : NO_ADDRESS]);
 }
 
-function forgetNetns({ netns }: Mark, others: Others): void {
-	if (netns !== null) return void withMap('netnses', (map) => map.delete(u32(netns)));
-	const there = namedNetns();
-	const kept = new Set(
-		others()
-			.filter((other) => there.includes(other.netns ?? other.name))
-			.map(netnsInode),
-	);
-	withMap('netnses', (map) => {
-		for (const key of map.keys()) if (!kept.has(key.readUInt32LE(0))) map.delete(key);
-	});
-}
-
 export function addressesOf({ ipv6, ipv4 }: Pick<ContainerSpec, 'ipv6' | 'ipv4'>): string[] {
 	return [ipv6, ipv4].filter((address) => address !== null);
 }
 
 /** By which the kernel knows a netns. Throws Node's own error where there is none of that name. */
-export function netnsInode({ name, netns }: Pick<ContainerSpec, 'name' | 'netns'>): number {
+function netnsInode({ name, netns }: Pick<ContainerSpec, 'name' | 'netns'>): number {
 	return statSync(`${NETNS_DIR}/${netns ?? name}`).ino;
 }
 

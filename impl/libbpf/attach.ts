@@ -63,6 +63,26 @@ export function attachKprobe(program: bigint, symbol: string): bigint {
 	return checkPointer(native.bpf_program__attach_kprobe(program, false, symbol), `kprobe of ${symbol}`);
 }
 
+/** enum bpf_attach_type; NFPROTO_* and NF_INET_LOCAL_OUT of linux/netfilter.h */
+const NETFILTER = 45;
+const NETFILTER_FAMILY = { 4: 2, 6: 10 } as const;
+const LOCAL_OUT = 3;
+
+/** To what this netns itself sends by IP, before it is routed. Two of one priority cannot be (EBUSY). Answers the link. */
+export function linkOutput(program: number, family: 4 | 6, priority: number): number {
+	// struct bpf_link_create_opts { size_t sz; …; union at 32 { struct { __u32 pf, hooknum; __s32 priority; __u32 flags; } netfilter; } }
+	const opts = Buffer.alloc(48);
+	opts.writeBigUInt64LE(48n, 0);
+	opts.writeUInt32LE(NETFILTER_FAMILY[family], 32);
+	opts.writeUInt32LE(LOCAL_OUT, 36);
+	opts.writeInt32LE(priority, 40);
+	return check(
+		native.bpf_link_create(program, 0, NETFILTER, opts),
+		`output of IPv${family}`,
+		'a kernel that is built with CONFIG_NETFILTER_BPF_LINK=y',
+	);
+}
+
 export type TcDirection = 'ingress' | 'egress';
 
 /** A filter on a device's clsact qdisc. */

@@ -80,6 +80,12 @@ export function linkInfo(fd: number): DeviceLink | null {
 	return deviceLink(fd, info.readUInt32LE(4))[0] ?? null;
 }
 
+/** Of any link's own file descriptor: its id and its program's. */
+export function linkIdentity(fd: number): { id: number; program: number } {
+	const info = objectInfo(fd, Buffer.alloc(64));
+	return { id: info.readUInt32LE(4), program: info.readUInt32LE(8) };
+}
+
 /** The id; the tag: the hash of the instructions, equal for what is loaded twice; the name, cut at 15 characters. */
 export function programIdentity(fd: number): { id: number; tag: string; name: string } {
 	const info = objectInfo(fd, Buffer.alloc(INFO.end));

@@ -3,13 +3,11 @@ import { readFileSync } from 'node:fs';
 import type { ContainerSpec, Uplink } from '../container.ts';
 import type { DevicePair, PairKind } from '../devices/device.ts';
 import { devicePair, hostCommands, hostNeighbours, innerCommands } from '../devices/wiring.ts';
-import { isLoaded } from '../forward/datapath.ts';
 import { writeAllowed, writeContainer, writeEndpoints, writeNextHops } from '../forward/tables.ts';
 import { addNeighbour, type Neighbour, neighbourCommand } from '../ip/neighbour.ts';
 import type { Others } from '../state/records.ts';
 import type { Step } from '../step.ts';
 import { routeSteps } from './routes.ts';
-import { netnsStep } from './slave.ts';
 import { attachStep, ipStep } from './steps.ts';
 
 /** `hosts`: the addresses of this host. `others` and `undone`: as of planAdd. */
@@ -22,7 +20,6 @@ export async function pairSteps(
 	return [
 		ipStep(null, kind.create(pair)),
 		...tableSteps(spec, kind, pair, hosts),
-		...(isLoaded('ipvlan') ? [netnsStep([spec])] : []),
 		...attachSteps(spec, kind),
 		...(await routeSteps(spec, others, undone)),
 		ipStep(null, [...hostCommands(spec, kind, pair), ...kind.open(pair)]),

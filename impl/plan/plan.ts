@@ -4,7 +4,7 @@ import type { ContainerSpec } from '../container.ts';
 import { pairKind } from '../devices/device.ts';
 import { isIpvlan } from '../devices/ipvlan.ts';
 import { containerCgroup, makeCgroup, removeCgroup } from '../devices/none.ts';
-import { attachments, detachOne, isGone, removeUnusedQdiscs } from '../forward/attach.ts';
+import { attachments, detachOne, isGone, isOfHost, removeUnusedQdiscs } from '../forward/attach.ts';
 import { unload } from '../forward/datapath.ts';
 import { restoreLinkdown, unusedSwitches } from '../forward/linkdown.ts';
 import { hasSwitched, restoreForwarding } from '../forward/stack.ts';
@@ -30,7 +30,7 @@ export async function planAdd(spec: ContainerSpec, others: Others, { undone = fa
 		return [{ what: `mkdir -p ${containerCgroup(spec.name)}`, run: () => makeCgroup(spec.name) }];
 	const netns = spec.netns ?? spec.name;
 	const made = spec.netns === null ? [ipStep(null, [`netns add ${netns}`])] : [];
-	if (isIpvlan(spec.device)) return [...made, ...slaveSteps(spec, spec.device, { netns, hosts, others: others() })];
+	if (isIpvlan(spec.device)) return [...made, ...slaveSteps(spec, spec.device, { netns, hosts })];
 	return [...made, ...(await pairSteps(spec, pairKind(spec.device)!, { netns, hosts, others, undone }))];
 }
 
@@ -73,15 +73,25 @@ function sharedSteps(spec: ContainerSpec, others: Others): Step[] {
 			: []),
 	];
 	if (!others().some(() => true)) return [...sysctls, detachAllStep(), { what: 'unpin the datapath', run: unload }];
-	return [...sysctls, ...spec.uplinks.flatMap(({ device }) => unusedAttachments(device, others)).map(detachStep)];
+	const unused = [...spec.uplinks.flatMap(({ device }) => unusedAttachments(device, others)), ...unusedOfHost(others)];
+	return [...sysctls, ...unused.map(detachStep)];
 }
 
 /** By the program on an uplink, whose it is. */
 const ON_UPLINK: Record<string, (container: ContainerSpec) => boolean> = {
 	ingress_peer: ({ forward }) => forward !== 'stack',
-	uplink_guard: ({ device, guard }) => isIpvlan(device) && guard,
-	uplink_ingress: ({ device, guard }) => isIpvlan(device) && guard,
+	uplink_guard: isGuardedSlave,
+	uplink_ingress: isGuardedSlave,
 };
+
+function isGuardedSlave({ device, guard }: ContainerSpec): boolean {
+	return isIpvlan(device) && guard;
+}
+
+function unusedOfHost(others: Others): ReturnType<typeof attachments> {
+	const there = attachments(0);
+	return there.length && !others().some(isGuardedSlave) ? there : [];
+}
 
 function unusedAttachments(uplink: string, others: Others): ReturnType<typeof attachments> {
 	const ifindex = findDevice(uplink);
@@ -103,7 +113,8 @@ function detachAllStep(): Step {
 }
 
 function detachStep(one: ReturnType<typeof attachments>[number]): Step {
-	return { what: `detach ${one.program} from device ${one.ifindex}`, run: () => detachOne(one) };
+	const where = isOfHost(one.kind) ? 'this host' : `device ${one.ifindex}`;
+	return { what: `detach ${one.program} from ${where}`, run: () => detachOne(one) };
 }
 
 function removeCgroupStep({ name }: ContainerSpec, others: Others): Step {

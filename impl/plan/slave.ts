@@ -3,24 +3,25 @@ import type { ContainerSpec } from '../container.ts';
 import { INNER } from '../devices/device.ts';
 import { createSlave, type IpvlanDevice, isIpvlan, moveSlave, slaveCommands } from '../devices/ipvlan.ts';
 import { DatapathError } from '../errors.ts';
-import { hasTcxLinks } from '../forward/datapath.ts';
-import { writeAllowed, writeEndpoints, writeNetns } from '../forward/tables.ts';
+import type { HostKind } from '../forward/attach.ts';
+import { hasTcxLinks, type ProgramName } from '../forward/datapath.ts';
+import { writeAllowed, writeEndpoints } from '../forward/tables.ts';
 import { ipJson } from '../ip/ip.ts';
 import { hasNetns } from '../netns.ts';
 import type { Step } from '../step.ts';
-import { attachStep, ipStep } from './steps.ts';
+import { attachStep, hostStep, ipStep } from './steps.ts';
 
-/** `hosts`: the addresses of this host. `others`: its containers. */
+/** `hosts`: the addresses of this host. */
 export function slaveSteps(
 	spec: ContainerSpec,
 	device: IpvlanDevice,
-	{ netns, hosts, others }: { netns: string; hosts: readonly string[]; others: Iterable<ContainerSpec> },
+	{ netns, hosts }: { netns: string; hosts: readonly string[] },
 ): Step[] {
 	const [uplink] = spec.uplinks;
-	const guards = (): Step[] => [
+	const guards: Step[] = [
 		attachStep('slave_guard', { device: spec.name, hook: 'tc', point: 'slave-egress' }),
 		attachStep('slave_ingress', { device: spec.name, hook: 'tc', point: 'slave-ingress' }),
-		netnsStep([...others, spec]),
+		...HOST_PROGRAMS.map(([program, kind]) => hostStep(program, kind)),
 		attachStep('uplink_guard', { device: uplink!.device, hook: 'tc', point: 'to-wire' }),
 		attachStep('ingress_peer', { device: uplink!.device, hook: 'tc', point: 'from-wire' }),
 		attachStep('uplink_ingress', { device: uplink!.device, hook: 'tc', point: 'from-wire', first: true }),
@@ -41,19 +42,20 @@ export function slaveSteps(
 				writeAllowed(spec);
 			},
 		},
-		...(spec.guard ? guards() : []),
+		...(spec.guard ? guards : []),
 		ipStep(null, [moveSlave(spec.name, netns)]),
 		ipStep(netns, slaveCommands(spec, device)),
 	];
 }
 
-/** Where an uplink has ipvlan slaves, a socket of a netns that is nobody's cannot send by it. */
-export function netnsStep(specs: readonly ContainerSpec[]): Step {
-	return {
-		what: `netnses: ${specs.map(({ name }) => name).join(', ')} may send by an uplink of ipvlan`,
-		run: () => writeNetns(specs),
-	};
-}
+/** Of the host once, while it has ipvlan containers: from where it is known which of them sends. */
+export const HOST_PROGRAMS: readonly (readonly [ProgramName, HostKind])[] = [
+	['ipvlan_takes', 'tracing'],
+	['ipvlan_has_sent', 'tracing'],
+	['forget_dropped', 'tracing'],
+	['output_guard', 'output6'],
+	['output_guard', 'output4'],
+];
 
 /** One that is where it was put. In a netns that goes with its container it would go too, but some time later. */
 export async function removeSlaveSteps(spec: ContainerSpec, netns: string): Promise<Step[]> {

@@ -1,6 +1,6 @@
 /** What several plans are made of. */
-import { attach } from '../forward/attach.ts';
-import { ensureLoaded, type ProgramName, withProgram } from '../forward/datapath.ts';
+import { attach, attachToHost, type HostKind } from '../forward/attach.ts';
+import { ensureLoaded, objectOf, type ProgramName, withProgram } from '../forward/datapath.ts';
 import { type IpPlace, ipBatch } from '../ip/ip.ts';
 import type { Step } from '../step.ts';
 
@@ -22,8 +22,18 @@ export function attachStep(program: ProgramName, place: Parameters<typeof attach
 	return {
 		what: `attach ${program} to ${place.device} (${place.point})`,
 		run() {
-			ensureLoaded(/^(slave|uplink)_/.test(program) ? 'ipvlan' : 'redirect');
+			ensureLoaded(objectOf(program));
 			withProgram(program, (loaded) => attach(loaded, place));
+		},
+	};
+}
+
+export function hostStep(program: ProgramName, kind: HostKind): Step {
+	return {
+		what: `attach ${program} to this host (${kind})`,
+		run() {
+			ensureLoaded(objectOf(program));
+			withProgram(program, (loaded) => attachToHost(loaded, kind));
 		},
 	};
 }

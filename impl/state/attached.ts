@@ -3,15 +3,24 @@ import { findDevice } from '../addresses.ts';
 import type { ContainerSpec } from '../container.ts';
 import { pairKind } from '../devices/device.ts';
 import { isIpvlan } from '../devices/ipvlan.ts';
-import { type Attachment, attachments, attachmentTo, filterOf, withPinned } from '../forward/attach.ts';
+import {
+	type Attachment,
+	attachments,
+	attachmentTo,
+	filterOf,
+	type HostKind,
+	isOfHost,
+	withPinned,
+} from '../forward/attach.ts';
 import { queryClsact } from '../libbpf/attach.ts';
-import { linkInfo, programIdentity } from '../libbpf/enumerate.ts';
+import { linkIdentity, linkInfo, programIdentity } from '../libbpf/enumerate.ts';
 import { FROM_CONTAINER } from '../plan/pair.ts';
+import { HOST_PROGRAMS } from '../plan/slave.ts';
 
-/** A program and its device on the host; null: the container's own inside its netns. */
+/** A program, and what it is attached to: a device of the host's, the container's own inside its netns, or the host as a whole. */
 export interface Placed {
 	program: string;
-	device: string | null;
+	on: { device: string } | 'eth0 inside' | HostKind;
 }
 
 export function expectedPrograms(spec: ContainerSpec): Placed[] {
@@ -20,20 +29,33 @@ export function expectedPrograms(spec: ContainerSpec): Placed[] {
 	if (isIpvlan(device)) {
 		if (!guard) return [];
 		return [
-			...['slave_guard', 'slave_ingress'].map((program) => ({ program, device: null })),
-			...['uplink_guard', 'ingress_peer', 'uplink_ingress'].map((program) => ({ program, device: uplinks[0]! })),
+			...['slave_guard', 'slave_ingress'].map((program) => ({ program, on: 'eth0 inside' as const })),
+			...HOST_PROGRAMS.map(([program, on]) => ({ program, on })),
+			...['uplink_guard', 'ingress_peer', 'uplink_ingress'].map((program) => ({
+				program,
+				on: { device: uplinks[0]! },
+			})),
 		];
 	}
 	if (!pairKind(device)) return [];
-	const own = { program: FROM_CONTAINER[forward as keyof typeof FROM_CONTAINER], device: name };
+	const own = { program: FROM_CONTAINER[forward as keyof typeof FROM_CONTAINER], on: { device: name } };
 	if (forward === 'stack') return guard ? [own] : [];
-	return [own, ...uplinks.map((uplink) => ({ program: 'ingress_peer', device: uplink }))];
+	return [own, ...uplinks.map((uplink) => ({ program: 'ingress_peer', on: { device: uplink } }))];
+}
+
+/** `slave`: the index of an ipvlan container's device, where that is known. */
+export function isThere({ program, kind, ifindex }: Attachment, placed: Placed, slave: number | null = null): boolean {
+	if (program !== placed.program) return false;
+	if (typeof placed.on === 'object') return ifindex === findDevice(placed.on.device);
+	return placed.on === 'eth0 inside' ? ifindex === slave : kind === placed.on;
 }
 
 /** `slave`: the index of an ipvlan container's device, which is in no netns that is looked at here. */
 export function attachmentsOf(spec: ContainerSpec, slave: number | null = null): Attachment[] {
-	return expectedPrograms(spec).flatMap(({ program, device }) => {
-		const ifindex = device === null ? slave : findDevice(device);
+	return expectedPrograms(spec).flatMap((placed) => {
+		const { program, on } = placed;
+		if (typeof on === 'string' && on !== 'eth0 inside') return attachments(0).filter((one) => isThere(one, placed));
+		const ifindex = typeof on === 'object' ? findDevice(on.device) : slave;
 		if (ifindex !== null) return attachmentTo(ifindex, program) ?? [];
 		// without its index the slave's are not told from those of other slaves: the last that was made is the newest
 		return attachments()
@@ -56,6 +78,10 @@ export function lookAt(attachment: Attachment): Attached {
 		if (attachment.kind === 'clsact') {
 			const id = queryClsact(filterOf(attachment));
 			return { ...attachment, link: null, id: typeof id === 'number' ? id : null };
+		}
+		if (isOfHost(attachment.kind)) {
+			const { id: link, program: id } = linkIdentity(fd);
+			return { ...attachment, link, id };
 		}
 		const info = linkInfo(fd);
 		return { ...attachment, link: info?.id ?? null, id: info?.ifindex ? info.program : null };

@@ -10,7 +10,7 @@ import { isLoaded, pinPath, withMap } from '../forward/datapath.ts';
 import { linkdownSwitches } from '../forward/linkdown.ts';
 import { containerRules, isSharedRule, MAIN_FIRST_RULE, uplinkRoutes } from '../forward/routes.ts';
 import { addressesOf, allowedRows, containerRow, endpointRows, nextHopRows, type Row } from '../forward/tables.ts';
-import { attachmentsOf, expectedPrograms, lookAt, pinnedProgram } from './attached.ts';
+import { attachmentsOf, expectedPrograms, isThere, lookAt, pinnedProgram } from './attached.ts';
 import { type HostFacts, hostFacts, type InnerFacts, innerFacts } from './host.ts';
 import type { ContainerRecord } from './records.ts';
 import { remake } from './words.ts';
@@ -140,10 +140,10 @@ function checkInside(spec: ContainerSpec, { link, defaults }: InnerFacts, lack: 
 
 function checkPrograms(spec: ContainerSpec, slave: number | null, lack: Lack): Finding[] {
 	const attached = attachmentsOf(spec, slave).map(lookAt);
-	return expectedPrograms(spec).flatMap(({ program, device }) => {
-		const what = `${program} on ${device ?? 'eth0 in its netns'}`;
-		const ifindex = device === null ? slave : findDevice(device);
-		const found = attached.find((one) => one.program === program && one.ifindex === ifindex);
+	return expectedPrograms(spec).flatMap((placed) => {
+		const { program, on } = placed;
+		const what = `${program} on ${typeof on === 'object' ? on.device : on === 'eth0 inside' ? 'eth0 in its netns' : `this host (${on})`}`;
+		const found = attached.find((one) => isThere(one, placed, slave));
 		if (!found) return [lack(what, 'attached', 'not attached')];
 		if (found.id === null)
 			return [lack(what, 'attached', found.kind === 'clsact' ? 'its filter is gone' : 'its link is detached')];

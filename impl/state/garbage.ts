@@ -8,16 +8,17 @@ import {
 	attachments,
 	detachOne,
 	isGone,
+	isOfHost,
 	removeUnusedQdiscs,
 	unusedQdiscs,
 } from '../forward/attach.ts';
 import { halfMade, isLoaded, type MapName, unload, withMap } from '../forward/datapath.ts';
 import { restoreLinkdown, unusedSwitches } from '../forward/linkdown.ts';
 import { hasSwitched, restoreForwarding } from '../forward/stack.ts';
-import { addressesOf, allowedRows, compareHostRows, netnsInode, updateHostRows } from '../forward/tables.ts';
+import { addressesOf, allowedRows, compareHostRows, updateHostRows } from '../forward/tables.ts';
 import { hasNetns, NETNS_DIR } from '../netns.ts';
 import type { Step } from '../step.ts';
-import { expectedPrograms } from './attached.ts';
+import { expectedPrograms, isThere } from './attached.ts';
 import { type ContainerRecord, readRecords } from './records.ts';
 
 export interface Garbage {
@@ -130,15 +131,14 @@ function goneAttachment(one: Attachment): Garbage {
 	);
 }
 
-/** A program of ours on an uplink that no container has. Somebody else's, which came by this library, is not judged. */
-function isUnused({ program, ifindex }: Attachment, specs: readonly ContainerSpec[]): boolean {
-	if (!['ingress_peer', 'uplink_guard', 'uplink_ingress'].includes(program)) return false;
-	const device = deviceName(ifindex);
-	return !specs.some((spec) => expectedPrograms(spec).some((one) => one.program === program && one.device === device));
+/** A program of ours on an uplink that no container has, or on the host. Somebody else's, which came by this library, is not judged. */
+function isUnused(one: Attachment, specs: readonly ContainerSpec[]): boolean {
+	if (!isOfHost(one.kind) && !['ingress_peer', 'uplink_guard', 'uplink_ingress'].includes(one.program)) return false;
+	return !specs.some((spec) => expectedPrograms(spec).some((placed) => isThere(one, placed)));
 }
 
 function unusedAttachment(one: Attachment): Garbage {
-	const device = deviceName(one.ifindex) ?? `device ${one.ifindex}`;
+	const device = isOfHost(one.kind) ? 'this host' : (deviceName(one.ifindex) ?? `device ${one.ifindex}`);
 	return single(`${one.program} on ${device}`, 'no container needs it', `detach ${one.program} from ${device}`, () =>
 		detachOne(one),
 	);
@@ -148,9 +148,6 @@ function unusedAttachment(one: Attachment): Garbage {
 function staleRows(specs: readonly ContainerSpec[], someGo: boolean): Garbage[] {
 	const addresses = new Set(specs.flatMap(addressesOf).map((address) => addressBytes(address).toString('hex')));
 	const allowed = new Set(specs.flatMap(allowedRows).map(({ key }) => key.toString('hex')));
-	const inodes = new Set(
-		specs.filter(({ name, netns, device }) => device !== 'none' && isNetns(netns ?? name)).map(netnsInode),
-	);
 	const attached = new Set(attachments().map(({ ifindex }) => ifindex));
 	const gone = (key: Buffer) => !someGo && deviceName(key.readUInt32LE(0)) === null;
 	return [
@@ -164,9 +161,6 @@ function staleRows(specs: readonly ContainerSpec[], someGo: boolean): Garbage[] 
 			(key, value) => value.readUInt32LE(0) !== 0 && !addresses.has(key.toString('hex')),
 		),
 		...rows('allowed', 'tenants that no container allows', (key) => !allowed.has(key.toString('hex'))),
-		...(isLoaded('ipvlan')
-			? rows('netnses', 'a netns that no container has', (key) => !inodes.has(key.readUInt32LE(0)))
-			: []),
 	];
 }
 

@@ -2,7 +2,8 @@
  * Other programs in the place of those that are pinned, while packets pass. Maps are shared: what is known of containers stays.
  *
  *   pins   each is replaced by one rename; who adds a container now attaches the new program
- *   links  each takes the pinned program at once; a clsact filter is replaced in one netlink message
+ *   links  each takes the pinned program at once; a clsact filter is replaced in one netlink message; those of the host are made
+ *          anew beside the old ones, which go then
  *
  * Whoever is killed between leaves a datapath whose programs are of two versions and share their maps; the next call finds which are
  * not what is pinned, and goes on.
@@ -10,7 +11,7 @@
 import { mkdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { deviceName } from '../addresses.ts';
-import { attachments, filterOf, withPinned } from '../forward/attach.ts';
+import { attachments, filterOf, isOfHost, replaceOnHost, withPinned } from '../forward/attach.ts';
 import {
 	halfMade,
 	loadedObjects,
@@ -54,13 +55,14 @@ export function planUpgrade(): Upgrade {
 				run: () => repin(pinPath('programs', name), fd),
 			})),
 			...outdated.map((one) => ({
-				what: `replace ${one.program} on ${deviceName(one.ifindex) ?? `device ${one.ifindex}`} (${one.kind})`,
+				what: `replace ${one.program} on ${isOfHost(one.kind) ? 'this host' : (deviceName(one.ifindex) ?? `device ${one.ifindex}`)} (${one.kind})`,
 				run: () =>
 					withProgram(one.program as ProgramName, ({ fd }) => {
 						if (one.kind === 'clsact') {
 							attachClsact(fd, filterOf(one));
 							repin(one.pin, fd);
-						} else withPinned(one.pin, (link) => updateLink(link, fd));
+						} else if (isOfHost(one.kind)) replaceOnHost(fd, one);
+						else withPinned(one.pin, (link) => updateLink(link, fd));
 					}),
 			})),
 		],

@@ -28,7 +28,7 @@ export interface ContainerView {
 	attachments: {
 		program: string;
 		kind: string;
-		/** null: gone, or in the container's netns */
+		/** null: gone, in the container's netns, or the host as a whole (`kind`: tracing, output6, output4) */
 		device: string | null;
 		/** id of the link; null of a filter */
 		link: number | null;
