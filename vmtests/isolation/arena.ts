@@ -5,13 +5,13 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, type Lab, type LabRequest } from 'pathproof';
-import { inject } from 'vitest';
 import type { Reason } from '../../impl/forward/reasons.ts';
 import type { FeatureName } from '../../kernels/features.ts';
 import { FULL } from '../support/config.ts';
 import { buildFrame, type FrameOptions, NO_MAC, type PacketOptions } from '../support/frames.ts';
 import type { SenderOptions } from '../support/guest/frames.ts';
 import { type Ear, listenOn, listenToPort, openSender, type Sender } from '../support/sender.ts';
+import { turn } from '../support/turns.ts';
 import type { Device, DropCount, Forward } from '../support/types.ts';
 
 export const PORT = 9;
@@ -143,6 +143,16 @@ export class Arena {
 		return { drops, heard: WHO.filter((who) => heard.has(who)), errors: [...new Set(errors)] };
 	}
 
+	/** The frames that the peer got since it was last asked. */
+	heardAtPeer(): Promise<Buffer[]> {
+		return this.#ears.peer.heard();
+	}
+
+	/** `host:web SPOOFED_SOURCE`: how often it has been counted. */
+	async dropsAt(place: Verdict): Promise<number> {
+		return (await this.lab.drops()).find(({ at, reason }) => `${at} ${reason}` === place)?.count ?? 0;
+	}
+
 	/** What has to become of it where the guard is up. */
 	verdictOf(attack: Attack): Outcome['drops'] {
 		const verdict = typeof attack.verdict === 'function' ? attack.verdict(this.device) : attack.verdict;
@@ -219,22 +229,24 @@ export function arenaRequest(device: Device, forward: Forward, guard: boolean): 
 }
 
 /** A slave's guards are links that only kernels with TCX have: elsewhere no ipvlan container is made that is to be guarded. */
-const IPVLAN = ['ipvlan', 'tcx'] as const;
+export const IPVLAN = ['ipvlan', 'tcx'] as const;
 
-/** What is tried once for each device; by default on one kernel, so that three of them together try each kind. */
+/** What is tried once for each device; by default one of each kind, and by several kernels in turns. */
 export const DEVICES: readonly { device: Device; forward: Forward; needs: readonly FeatureName[]; tags: string[] }[] = (
 	[
-		{ device: 'veth', forward: 'redirect', needs: ['veth'], series: '6.1' },
+		{ device: 'veth', forward: 'redirect', needs: ['veth'], turn: 0 },
 		{ device: 'netkit-l2', forward: 'redirect', needs: ['netkit'] },
-		{ device: 'netkit-l3', forward: 'stack', needs: ['netkit'], series: '6.12' },
-		{ device: 'ipvlan-l2', forward: 'native', needs: IPVLAN, series: '7.3' },
+		{ device: 'netkit-l3', forward: 'stack', needs: ['netkit'], turn: 0 },
+		{ device: 'ipvlan-l2', forward: 'native', needs: IPVLAN, turn: 1 },
 		{ device: 'ipvlan-l3', forward: 'native', needs: IPVLAN },
 		{ device: 'ipvlan-l3s', forward: 'native', needs: IPVLAN },
 	] as const
-).map(({ device, forward, needs, ...more }) => {
-	const { series } = inject('pathproofKernel');
-	return { device, forward, needs, tags: 'series' in more && more.series === series ? [] : [FULL] };
-});
+).map(({ device, forward, needs, ...more }) => ({
+	device,
+	forward,
+	needs,
+	...('turn' in more ? turn(more.turn, ...needs) : { tags: [FULL] }),
+}));
 
 /** The hop where a container's packets are judged first. */
 export function gate(device: Device): string {

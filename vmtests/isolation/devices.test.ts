@@ -1,8 +1,11 @@
 /** What a container's owner does to their own device, and tries on the host's by netlink: none of it is a way round the guard. */
 import { expect, test } from 'pathproof';
+import type { ContainerView } from '../../impl/net.ts';
+import { addCommand } from '../../impl/state/words.ts';
 import { FULL } from '../support/config.ts';
 import { udp } from '../support/frames.ts';
 import { Arena, arenaRequest, DEVICES, PORT } from './arena.ts';
+import { inNested } from './nested.ts';
 import { SOURCES } from './sources.ts';
 
 const SPOOF = SOURCES.find(({ title }) => title.includes("another container's IPv6 address"))!;
@@ -45,6 +48,15 @@ const REFUSED: readonly (readonly [string, string, RegExp])[] = [
 	],
 ];
 
+const IPVLAN = 'from an ipvlan device over it';
+/** What an owner puts over eth0, named `top`. */
+const OVER: readonly { title: string; make: string }[] = [
+	{ title: 'from a VLAN over it', make: 'ip link add link eth0 name top type vlan id 5' },
+	{ title: 'from a macvlan device over it', make: 'ip link add link eth0 name top type macvlan mode bridge' },
+	{ title: IPVLAN, make: 'ip link add link eth0 name top type ipvlan mode l2' },
+	{ title: 'from a bridge that it is a port of', make: 'ip link add top type bridge && ip link set eth0 master top' },
+];
+
 for (const { device, forward, needs } of DEVICES) {
 	const tags = [FULL];
 	test(`a container on ${device} is kept out of the host's netns, its neighbour's, and their settings`, {
@@ -67,13 +79,12 @@ for (const { device, forward, needs } of DEVICES) {
 		const arena = await Arena.open(await lab(arenaRequest(device, forward, true)));
 		const { web, api, host, peer } = arena.lab;
 		const tenant = (command: string) => web.tenant(['sh', '-c', command], { reject: false });
+		const drops = async () => (await arena.lab.drops()).reduce((all, { count }) => all + count, 0);
 		const from = async (title: string, command: string) => {
-			const before = await arena.lab.drops();
+			const before = await drops();
 			const { code } = await tenant(command);
 			expect.soft(code, title).not.toBe(0);
-			const after = await arena.lab.drops();
-			const sum = (counts: typeof after) => counts.reduce((all, { count }) => all + count, 0);
-			expect.soft(sum(after), title).toBeGreaterThan(sum(before));
+			expect.soft(await drops(), title).toBeGreaterThan(before);
 		};
 		await from(
 			'by an address of another container’s that it gave itself',
@@ -84,16 +95,33 @@ for (const { device, forward, needs } of DEVICES) {
 			`ip addr add ${host.ipv4}/32 dev lo; ping -c1 -W1 -I ${host.ipv4} ${peer.ipv4}`,
 		);
 		await tenant(`ip addr del ${api.ipv6}/128 dev eth0; ip addr del ${host.ipv4}/32 dev lo`);
+		for (const { title, make } of OVER) {
+			const slaves = title === IPVLAN && device.startsWith('ipvlan');
+			const send = [
+				'ip link set top up',
+				`ip addr add ${api.ipv6}/128 dev top nodad`,
+				`ip neigh replace ${peer.ipv6} lladdr ${arena.macs.gateway} dev top nud permanent`,
+				`ip route replace ${peer.ipv6}/128 dev top`,
+				`ping -c1 -W1 -I ${api.ipv6} ${peer.ipv6}`,
+			];
+			if (slaves) expect.soft((await tenant(make)).stderr, title).toMatch(/Operation not permitted/);
+			else await from(title, `${make} && ${send.join(' && ')}`);
+			await tenant(`ip link del top; ip route del ${peer.ipv6}/128`);
+		}
+		const before = await drops();
+		const forwarded = await inNested(web, api.ipv6, `ping -c1 -W1 ${peer.ipv6}`);
+		expect.soft(forwarded.code, 'forwarded from a netns inside').not.toBe(0);
+		expect.soft(await drops(), 'forwarded from a netns inside').toBeGreaterThan(before);
 		await from(
-			'forwarded from a netns inside',
+			'under another name',
 			[
-				'sysctl -qw net.ipv6.conf.all.forwarding=1',
-				'unshare -n sleep 60 & sleep 0.5; pid=$!',
-				'ip link add in type veth peer name eth0 netns $pid && ip link set in up',
-				`ip route add ${api.ipv6}/128 dev in`,
-				`nsenter -t $pid -n sh -c 'ip link set eth0 up; ip addr add ${api.ipv6}/128 dev eth0 nodad; ip route add default dev eth0; sleep 1; ping -c1 -W1 ${peer.ipv6}'`,
+				'ip link set eth0 down && ip link set eth0 name mine && ip link set mine up',
+				`ip addr add ${api.ipv6}/128 dev mine nodad && ip route add ${peer.ipv6}/128 dev mine`,
+				`ip neigh replace ${peer.ipv6} lladdr ${arena.macs.gateway} dev mine nud permanent`,
+				`ping -c1 -W1 -I ${api.ipv6} ${peer.ipv6}`,
 			].join('\n'),
 		);
+		await tenant('ip link set mine down && ip link set mine name eth0 && ip link set eth0 up');
 		// moved into a netns of its own making, with another index: the host's programs stay where they are
 		const moved = await tenant(
 			[
@@ -109,17 +137,29 @@ for (const { device, forward, needs } of DEVICES) {
 		tags,
 	}, async ({ lab, requires }) => {
 		await requires(...needs);
-		const { web, api, host, peer } = await lab(arenaRequest(device, forward, true));
+		const made = await lab(arenaRequest(device, forward, true));
+		const { web, api, host, peer } = made;
+		const net = (command: string) =>
+			host.exec(['pathproof', 'net', ...command.split(' ')], { reject: false, timeout: 60_000 });
+		const { spec } = JSON.parse((await net('show web --json')).stdout) as ContainerView;
 		await web.tenant(['ip', 'link', 'del', 'eth0']);
 		expect((await web.exec(['ping', '-c1', '-W1', peer.ipv6], { reject: false })).code).not.toBe(0);
 		expect((await api.exec(['ping', '-c1', '-W5', peer.ipv6], { reject: false })).code).toBe(0);
 		if (!device.startsWith('ipvlan'))
 			expect((await host.exec(['ip', 'link', 'show', 'web'], { reject: false })).stderr).toContain('does not exist');
-		const check = await host.exec(['pathproof', 'net', 'check', '--json'], { reject: false, timeout: 60_000 });
-		expect(check.code).toBe(1);
-		expect(check.stdout).toContain('"web"');
-		await host.exec(['pathproof', 'net', 'rm', 'web'], { timeout: 60_000 });
-		expect((await host.exec(['pathproof', 'net', 'check'], { reject: false, timeout: 60_000 })).code).toBe(0);
+		// another one of that name is not what was asked for
+		for (const make of ['true', 'ip link add eth0 type dummy && ip link set eth0 up']) {
+			await web.tenant(['sh', '-c', make]);
+			const check = await net('check --json');
+			expect(check.code).toBe(1);
+			expect(check.stdout).toContain('"web"');
+		}
+		expect(await net('rm web')).toMatchObject({ code: 0 });
+		expect(await net('check')).toMatchObject({ code: 0 });
+		await web.tenant(['ip', 'link', 'del', 'eth0'], { reject: false });
+		expect(await net(addCommand(spec).replace('pathproof net ', ''))).toMatchObject({ code: 0 });
+		expect((await web.exec(['ping', '-c1', '-W5', peer.ipv6], { reject: false })).code).toBe(0);
+		await (await Arena.open(made)).repel(SPOOF, 0);
 		expect((await api.exec(['ping', '-c1', '-W5', peer.ipv6], { reject: false })).code).toBe(0);
 	});
 }

@@ -75,6 +75,16 @@ function fragments(family: Family): Attack[] {
 	}));
 }
 
+/** struct virtio_net_hdr: the frame is a TCP segment of many, and the kernel is to cut it and to sum each. */
+function asSegments(family: Family): (frame: Buffer) => Buffer {
+	const header = Buffer.alloc(10);
+	const tcpAt = 14 + (family === 6 ? 40 : 20);
+	// VIRTIO_NET_HDR_F_NEEDS_CSUM; VIRTIO_NET_HDR_GSO_TCPV6 or _TCPV4
+	header.set([1, family === 6 ? 4 : 1]);
+	for (const [index, value] of [tcpAt + 20, 64, tcpAt, 16].entries()) header.writeUInt16LE(value, 2 + 2 * index);
+	return (frame) => Buffer.concat([header, frame]);
+}
+
 export const SOURCES: readonly Attack[] = [
 	from("a container cannot send from its host's IPv6 address", ({ lab }) => lab.host.ipv6),
 	from("a container cannot send from its host's IPv4 address", ({ lab }) => lab.host.ipv4, {
@@ -135,6 +145,14 @@ export const SOURCES: readonly Attack[] = [
 	},
 	...fragments(6),
 	...fragments(4),
+	...([6, 4] as const).map((family) =>
+		as(
+			`a container cannot send IPv${family} segments that are yet to be cut (GSO) from another's address`,
+			family,
+			(nonce) => tcp(1024, PORT, nonce.padEnd(64, '.').repeat(40)),
+			{ socket: { vnet: true }, reshape: asSegments(family) },
+		),
+	),
 	{
 		...from("a container cannot send from another's address round the hooks of its device", ({ lab }) => lab.api.ipv6),
 		socket: { bypass: true },

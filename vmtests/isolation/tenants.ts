@@ -72,4 +72,27 @@ export const TENANTS: readonly Attack[] = [
 		verdict: 'FOREIGN_TENANT',
 		control: (device) => (device.startsWith('ipvlan') ? PRIVATE : 'api'),
 	},
+	{
+		title: 'a container cannot send fragments that overlap to another tenant',
+		shots: (arena, nonce) =>
+			([6, 4] as const).flatMap((family) =>
+				[
+					{ id: 6, offset: 0, length: 64, more: true },
+					{ id: 6, offset: 32, length: 40, more: true },
+					{ id: 6, offset: 64, more: false },
+				].map((fragment, index) =>
+					arena.frame(
+						{
+							source: arena.lab.web.address(family),
+							destination: arena.lab.api.address(family),
+							transport: udp(PORT, PORT, nonce(10 * family + index).padEnd(64) + nonce(10 * family + index)),
+							fragment,
+						},
+						arena.localMac,
+					),
+				),
+			),
+		verdict: 'FOREIGN_TENANT',
+		control: (device) => (device.startsWith('ipvlan') ? PRIVATE : 'api'),
+	},
 ];
