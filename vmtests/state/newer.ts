@@ -6,6 +6,7 @@ const FOLDER = '/run/pathproof/newer';
 
 /** Puts its objects into the guest, and answers the environment in which `pathproof net` is that later one. */
 export async function newerPrograms(vm: Vm): Promise<{ PATHPROOF_BPF: string }> {
-	await vm.writeFile(`${FOLDER}/redirect.bpf.o`, await buildProgram('fixtures/newer/redirect.bpf.c'));
+	for (const name of ['redirect', 'ipvlan'])
+		await vm.writeFile(`${FOLDER}/${name}.bpf.o`, await buildProgram(`fixtures/newer/${name}.bpf.c`));
 	return { PATHPROOF_BPF: FOLDER };
 }

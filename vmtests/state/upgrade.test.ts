@@ -84,6 +84,33 @@ describe.for(CELLS)('an upgrade of $device', (cell) => {
 	});
 });
 
+test('the programs that an ipvlan container has on the host as a whole are replaced too, forth and back', {
+	tags: [FULL],
+	timeout: 600_000,
+}, async ({ lab, requires }) => {
+	await requires('ipvlan', 'tcx');
+	const on = await scene(lab);
+	const { net, pathproof, reaches, state, vm } = on;
+	const empty = await state.hostState();
+	await net.addContainer(request('web', { device: 'ipvlan-l2', forward: 'native' }));
+	const env = await newerPrograms(vm);
+	let before = await attachedIds(on, 'web');
+	expect(Object.keys(before)).toEqual(expect.arrayContaining(['ipvlan_takes', 'ipvlan_has_sent', 'output_guard']));
+	for (const one of [env, {}, env]) {
+		expect(await pathproof(['net', 'upgrade'], { env: one })).toMatchObject({ code: 0 });
+		const after = await attachedIds(on, 'web');
+		// it looks nothing up, and is the same in both
+		const { forget_dropped, ...others } = after;
+		expect(forget_dropped).toBe(before.forget_dropped);
+		for (const [program, id] of Object.entries(others)) expect(before[program], program).not.toBe(id);
+		expect(await net.checkHost()).toEqual([]);
+		await reaches('web');
+		before = after;
+	}
+	await net.removeContainer('web');
+	expect(await state.differences(empty)).toEqual({});
+});
+
 test('who comes later, in another process, attaches the programs that are there', {
 	tags: [FULL],
 	timeout: 600_000,
