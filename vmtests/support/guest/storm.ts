@@ -1,5 +1,6 @@
 /** Frames by the hundred into one device, and what became of each of them. */
 import { closeSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { deviceIndex } from '../../../impl/addresses.ts';
 import type { ContainerRequest, Device, Forward } from '../../../impl/container.ts';
 import { addContainer, removeContainer } from '../../../impl/net.ts';
@@ -39,8 +40,7 @@ export async function removeSender({ netns }: Pick<Subject, 'netns'>): Promise<v
 /** By eth0 of the sender's netns, one after the other. */
 export function weather(sender: Subject, frames: readonly Uint8Array[]): Promise<Weathered> {
 	return explained(async () => {
-		await startWitness(sender);
-		const before = dropsNow();
+		const before = await startTogether(sender);
 		const errors: Record<string, number> = {};
 		inNetns(sender.netns, () => {
 			const fd = openPacket();
@@ -52,6 +52,23 @@ export function weather(sender: Subject, frames: readonly Uint8Array[]): Promise
 			}
 			closeSync(fd);
 		});
-		return { errors, ...(await settled()), drops: dropsSince(before) };
+		return { errors, ...(await readTogether(before)) };
 	});
+}
+
+/** The witness and the datapath's own count, between two drops: what a kernel says of itself meanwhile is dropped too. */
+async function startTogether(sender: Subject): Promise<Record<string, number>> {
+	for (;;) {
+		const before = dropsNow();
+		await startWitness(sender);
+		if (isDeepStrictEqual(before, dropsNow())) return before;
+	}
+}
+
+async function readTogether(before: Record<string, number>): Promise<Omit<Weathered, 'errors'>> {
+	for (;;) {
+		const drops = dropsSince(before);
+		const testimony = await settled();
+		if (isDeepStrictEqual(drops, dropsSince(before))) return { ...testimony, drops };
+	}
 }
