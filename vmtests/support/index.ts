@@ -8,7 +8,7 @@ export { buildProgram } from './build.ts';
 export type { Lab, LabRequest } from './lab.ts';
 export type { Node } from './nodes.ts';
 export { test } from './test.ts';
-export { DUPLICATES } from './trace/duplicates.ts';
+export { DUPLICATES, withoutRepeats } from './trace/duplicates.ts';
 export type { FateCounts, HopCounts, Packets, PathOptions, SamePathOptions } from './trace/matchers.ts';
 export { Path, path } from './trace/path.ts';
 export { Trace } from './trace/trace.ts';

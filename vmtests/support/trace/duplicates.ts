@@ -1,4 +1,6 @@
-/** Bytes that TCP had already: a slow machine, or a lossy wire, has some sent twice. */
+/** What TCP sends twice: on a slow machine, or over a lossy wire. */
+import { flowOf } from './packets.ts';
+import type { PacketPath } from './types.ts';
 
 /** The drops, behind their delivery, of what the receiving socket had already. For `ignoring`, where a test is not about them. */
 export const DUPLICATES: readonly string[] = [
@@ -7,3 +9,17 @@ export const DUPLICATES: readonly string[] = [
 	'drop TCP_INVALID_SEQUENCE',
 	'drop TCP_RFC7323_PAWS',
 ];
+
+/**
+ * Without the segments that an earlier one was word for word. What was sent again is answered again, and the answer may find that the
+ * socket it is for has gone: a FIN's second ACK ends as NO_SOCKET.
+ */
+export function withoutRepeats(packets: readonly PacketPath[]): PacketPath[] {
+	const seen = new Set<string>();
+	return packets.filter(({ events }) => {
+		const [first] = events;
+		if (!first?.tcp) return true;
+		const words = [flowOf(first), first.payload, ...Object.values(first.tcp)].join(' ');
+		return !seen.has(words) && seen.add(words);
+	});
+}
