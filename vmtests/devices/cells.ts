@@ -1,6 +1,7 @@
 /** The cells of the matrix: device and way of forwarding, by family, protocol and direction. Those that there are not, and why. */
 import { DEVICES, type Device, FORWARDS_OF, type Forward } from '../../impl/container.ts';
 import type { FeatureName } from '../../kernels/features.ts';
+import { turn } from '../support/turns.ts';
 import type { Column, Direction, Family, Row } from './ways.ts';
 
 export const PROTOCOLS = ['tcp', 'udp connected', 'udp unconnected', 'icmp', 'multicast'] as const;
@@ -112,26 +113,32 @@ export function cellsOf(row: Row, { direction, family }: Column): Cell[] {
 	);
 }
 
-/** What runs by default: of each row something, and each column on each of the default kernels, whatever devices that lacks. */
-const SAMPLE: Record<string, readonly `${Direction} ${Family}`[]> = {
-	'none native': ['out 6'],
-	'veth stack': ['in 6', 'between 4'],
-	'veth redirect': ['between 6', 'in 4'],
-	'veth fib': ['out 4'],
-	'veth redirect-egress': ['between 6'],
-	'netkit-l2 stack': ['out 6'],
-	'netkit-l2 redirect': ['between 4'],
-	'netkit-l2 fib': ['in 6'],
-	'netkit-l2 redirect-egress': ['out 4'],
-	'netkit-l3 stack': ['in 4'],
-	'netkit-l3 redirect': ['out 6'],
-	'netkit-l3 fib': ['between 6'],
-	'netkit-l3 redirect-egress': ['between 4'],
-	'ipvlan-l2 native': ['in 6'],
-	'ipvlan-l3 native': ['out 4'],
-	'ipvlan-l3s native': ['in 4'],
+/** What runs by default, on one of the kernels of a run that have it: of each row one column, of each column one row at least. */
+const SAMPLE: Record<string, `${Direction} ${Family}`> = {
+	'none native': 'out 6',
+	'veth stack': 'in 6',
+	'veth redirect': 'in 4',
+	'veth fib': 'between 4',
+	'veth redirect-egress': 'between 6',
+	'netkit-l2 stack': 'out 6',
+	'netkit-l2 redirect': 'out 4',
+	'netkit-l2 fib': 'in 6',
+	'netkit-l2 redirect-egress': 'out 4',
+	'netkit-l3 stack': 'in 4',
+	'netkit-l3 redirect': 'out 6',
+	'netkit-l3 fib': 'between 6',
+	'netkit-l3 redirect-egress': 'between 4',
+	'ipvlan-l2 native': 'in 6',
+	'ipvlan-l3 native': 'out 4',
+	'ipvlan-l3s native': 'in 4',
 };
 
 export function isSampled({ device, forward }: Row, { direction, family }: Column): boolean {
-	return SAMPLE[`${device} ${forward}`]!.includes(`${direction} ${family}`);
+	return SAMPLE[`${device} ${forward}`] === `${direction} ${family}`;
+}
+
+/** Options of a test that runs by default: on one kernel of a run, the same for all tests of a row, so that they share its lab. */
+export function turnOf(row: Row): { tags: string[] } {
+	const n = ROWS.findIndex(({ device, forward }) => device === row.device && forward === row.forward);
+	return turn(n, ...needsOf(row));
 }

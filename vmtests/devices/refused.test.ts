@@ -20,14 +20,14 @@ test('an ipvlan container that cannot be guarded is refused, and made when asked
 	kernel,
 }) => {
 	await requires('ipvlan');
-	const asked = lab({ device: 'ipvlan-l3', containers: { web: {}, api: {} } });
+	const asked = lab({ device: 'ipvlan-l3' });
 	if (featureClaim(kernel, 'tcx').claim === 'has') {
 		const { web, peer } = await asked;
 		expect(await web.udp(peer, 53)).toTraverse('web:eth0 egress[tcx slave_guard → next]');
 		return;
 	}
 	await expect(asked).rejects.toThrow(/an ipvlan container cannot be guarded on this kernel, which has no TCX links/);
-	const { web, peer } = await lab({ device: 'ipvlan-l3', containers: { web: {}, api: {} }, guard: false });
+	const { web, peer } = await lab({ device: 'ipvlan-l3', guard: false });
 	expect(await web.udp(peer, 53)).toFollowPath(
 		path`web:eth0 xmit, host:eth0 xmit, peer:eth0 receive, peer udp deliver`,
 	);
