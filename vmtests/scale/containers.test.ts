@@ -88,7 +88,9 @@ describe.for(DEVICES)('$device', ({ device, needs }) => {
 		// a row each in `containers` and `records`, two in `endpoints`
 		const maps = each((one) => Object.values(one.maps).reduce((sum, bytes) => sum + bytes, 0));
 		const words = [1, 100, 500].map((number) => `${number}: ${costInWords(costs[number - 1]!)}`);
-		await annotate(`add ${words.join('; ')}. Each: ${Math.round(memory)} bytes of memory, ${maps} of maps`);
+		const said = `add ${words.join('; ')}. Each: ${Math.round(memory)} bytes of memory, ${maps} of maps`;
+		await annotate(said);
+		if (process.env.PATHPROOF_SHOW) console.log(said);
 		expect(packets.many / packets.few).toBeLessThan(1.02);
 		const tenth = costAround(costs, 15, 10);
 		expect(costAround(costs, 105, 10) / tenth).toBeLessThan(1.2);

@@ -150,7 +150,11 @@ test('a second uplink that is down is found, and no reason to refuse a container
 }) => {
 	await requires('veth');
 	const { net, vm, state, reaches } = await scene(lab);
+	const set = (where: 'up' | 'down') => vm.exec(['ip', 'link', 'set', 'dev', 'eth1', where]);
 	await vm.exec(['ip', 'link', 'add', 'eth1', 'type', 'veth', 'peer', 'name', 'beyond']);
+	// one that was up once has a qdisc
+	await set('up');
+	await set('down');
 	const before = await state.hostState();
 	const web = request('web', { device: 'veth', forward: 'fib' });
 	await net.addContainer({ ...web, uplinks: [UPLINK, { device: 'eth1', ipv6NextHop: 'fe80::2' }] });
@@ -159,12 +163,12 @@ test('a second uplink that is down is found, and no reason to refuse a container
 		['the route by its uplink', expect.stringMatching(/^ip route replace ::\/0 via fe80::2 dev eth1 table \d+$/)],
 	]);
 	await reaches('web');
-	await vm.exec(['ip', 'link', 'set', 'dev', 'eth1', 'up']);
+	await set('up');
 	const [missing, ...others] = await net.checkHost();
 	expect(others).toEqual([]);
 	await vm.exec(missing!.hint.split(' '));
 	expect(await net.checkHost()).toEqual([]);
-	await vm.exec(['ip', 'link', 'set', 'dev', 'eth1', 'down']);
+	await set('down');
 	await net.removeContainer('web');
 	expect(await state.differences(before)).toEqual({});
 });
