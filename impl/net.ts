@@ -7,7 +7,7 @@
  */
 import { type ContainerRequest, type ContainerSpec, containerSpec } from './container.ts';
 import { DatapathError } from './errors.ts';
-import { type Attachment, attachments, detachOne } from './forward/attach.ts';
+import { type Attachment, attachments, detachAll, detachOne } from './forward/attach.ts';
 import { ensureLoaded, halfMade, isLoaded, unload } from './forward/datapath.ts';
 import { ensureObjects } from './objects.ts';
 import { planAdd, planRemove } from './plan/plan.ts';
@@ -228,7 +228,7 @@ function unloads(steps: readonly Step[]): boolean {
 
 /** What is left where nothing is wanted: programs and maps without a container. */
 function clear(): void {
-	if (isLoaded()) for (const one of attachments()) detachOne(one);
+	if (isLoaded()) detachAll();
 	if (isLoaded() || halfMade().length) unload();
 }
 

@@ -57,6 +57,8 @@ const WAYS: Record<HookPoint, Record<'netkit' | 'tc', Way[]>> = {
 
 /** Where the datapath's filter stands on a clsact qdisc; what is to run before it takes the priorities below. */
 const OWN_PRIORITY = 10;
+/** The one that is a filter on a device which outlives the containers. */
+const AT_UPLINK = 'ingress_peer';
 
 export interface Attachment {
 	program: string;
@@ -167,17 +169,22 @@ function attachFilter(program: number, attachment: Attachment, point: HookPoint)
 
 /** A filter takes the place of the one that stands there: only of ours, whose pin was lost. */
 function refuseStranger(attachment: Attachment): void {
-	const id = queryClsact(filterOf(attachment));
-	if (typeof id !== 'number') return;
+	const name = programAt(filterOf(attachment));
+	if (name === null || name === attachment.program) return;
+	const device = deviceName(attachment.ifindex);
+	throw new DatapathError(`a filter of somebody else's, ${name}, stands where ${attachment.program} is to be`, {
+		log: `on ${device}, ingress, of priority ${attachment.priority} and handle 1`,
+		hint: `tc filter show dev ${device} ingress; give it another priority`,
+	});
+}
+
+/** The name of the program that a filter runs; null: there is no such filter. */
+function programAt(filter: TcFilter): string | null {
+	const id = queryClsact(filter);
+	if (typeof id !== 'number') return null;
 	const fd = programById(id);
 	try {
-		const { name } = programIdentity(fd);
-		if (name === attachment.program) return;
-		const device = deviceName(attachment.ifindex);
-		throw new DatapathError(`a filter of somebody else's, ${name}, stands where ${attachment.program} is to be`, {
-			log: `on ${device}, ingress, of priority ${attachment.priority} and handle 1`,
-			hint: `tc filter show dev ${device} ingress; give it another priority`,
-		});
+		return programIdentity(fd).name;
 	} finally {
 		closeSync(fd);
 	}
@@ -190,13 +197,27 @@ function qdiscMark(ifindex: number): string {
 	return join(QDISCS, String(ifindex));
 }
 
+function ownQdiscs(): number[] {
+	return existsSync(QDISCS) ? readdirSync(QDISCS).map(Number) : [];
+}
+
 /** Those that were made here and have no filter of this datapath's any more. */
 export function unusedQdiscs(): number[] {
-	if (!existsSync(QDISCS)) return [];
 	const used = new Set(attachments().flatMap(({ kind, ifindex }) => (kind === 'clsact' ? [ifindex] : [])));
-	return readdirSync(QDISCS)
-		.map(Number)
-		.filter((ifindex) => !used.has(ifindex));
+	return ownQdiscs().filter((ifindex) => !used.has(ifindex) && unpinned(ifindex) === null);
+}
+
+/** On an uplink, a filter of this datapath's whose pin was lost. */
+function unpinned(ifindex: number): TcFilter | null {
+	const filter = filterOf({ ifindex, priority: OWN_PRIORITY });
+	return programAt(filter) === AT_UPLINK ? filter : null;
+}
+
+/** With all that was made for it, and filters whose pins were lost. */
+export function detachAll(): void {
+	for (const one of attachments()) detachOne(one);
+	for (const filter of ownQdiscs().map(unpinned)) if (filter) detachClsact(filter);
+	removeUnusedQdiscs();
 }
 
 /** Takes away what `unusedQdiscs` answers, but for those that have somebody else's filters now. */
@@ -275,6 +296,6 @@ export function withPinned<T>(path: string, act: (fd: number) => T): T {
 	}
 }
 
-export function filterOf({ ifindex, priority }: Attachment): TcFilter {
+export function filterOf({ ifindex, priority }: Pick<Attachment, 'ifindex' | 'priority'>): TcFilter {
 	return { ifindex, direction: 'ingress', handle: 1, priority };
 }

@@ -4,7 +4,7 @@ import type { ContainerSpec } from '../container.ts';
 import { pairKind } from '../devices/device.ts';
 import { isIpvlan } from '../devices/ipvlan.ts';
 import { containerCgroup, makeCgroup, removeCgroup } from '../devices/none.ts';
-import { attachments, detachOne, isGone, isOfHost, removeUnusedQdiscs } from '../forward/attach.ts';
+import { attachments, detachAll, detachOne, isGone, isOfHost } from '../forward/attach.ts';
 import { unload } from '../forward/datapath.ts';
 import { restoreLinkdown, unusedSwitches } from '../forward/linkdown.ts';
 import { hasSwitched, restoreForwarding } from '../forward/stack.ts';
@@ -72,7 +72,8 @@ function sharedSteps(spec: ContainerSpec, others: Others): Step[] {
 			? [{ what: 'put back what was asked of dead uplinks', run: () => restoreLinkdown(others()) }]
 			: []),
 	];
-	if (!others().some(() => true)) return [...sysctls, detachAllStep(), { what: 'unpin the datapath', run: unload }];
+	if (!others().some(() => true))
+		return [...sysctls, { what: 'detach all programs', run: detachAll }, { what: 'unpin the datapath', run: unload }];
 	const unused = [...spec.uplinks.flatMap(({ device }) => unusedAttachments(device, others)), ...unusedOfHost(others)];
 	return [...sysctls, ...unused.map(detachStep)];
 }
@@ -100,16 +101,6 @@ function unusedAttachments(uplink: string, others: Others): ReturnType<typeof at
 		const needs = ON_UPLINK[program];
 		return needs && !others().some((other) => needs(other) && other.uplinks.some(({ device }) => device === uplink));
 	});
-}
-
-function detachAllStep(): Step {
-	return {
-		what: 'detach all programs',
-		run() {
-			for (const one of attachments()) detachOne(one);
-			removeUnusedQdiscs();
-		},
-	};
 }
 
 function detachStep(one: ReturnType<typeof attachments>[number]): Step {

@@ -6,6 +6,7 @@ import { pairKind } from '../devices/device.ts';
 import {
 	type Attachment,
 	attachments,
+	detachAll,
 	detachOne,
 	isGone,
 	isOfHost,
@@ -80,8 +81,7 @@ function leftovers(all: readonly ContainerSpec[], someGo: boolean): Garbage[] {
 			single('the datapath without a container', 'programs and maps that nobody uses', 'unpin the datapath', () => {
 				restoreForwarding();
 				restoreLinkdown([]);
-				for (const one of attachments()) detachOne(one);
-				removeUnusedQdiscs();
+				detachAll();
 				unload();
 			}),
 		];
@@ -164,8 +164,9 @@ function staleRows(specs: readonly ContainerSpec[], someGo: boolean): Garbage[] 
 	];
 }
 
-/** An uplink that is down has no IPv6 addresses, and is given them again when it is up. */
+/** An uplink that is down has no IPv6 addresses, and is given them again when it is up. Without a device, nobody meets a program. */
 function hostRowsBehind(specs: readonly ContainerSpec[]): Garbage[] {
+	if (specs.every(({ device }) => device === 'none')) return [];
 	if (specs.some(({ uplinks }) => uplinks.some(({ device }) => !isUp(device)))) return [];
 	const difference = compareHostRows(ownAddresses());
 	const { missing, stale } = difference;
