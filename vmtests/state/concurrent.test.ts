@@ -30,7 +30,7 @@ test('eight processes at once add what each was asked to, and take it away', {
 		);
 		const { stdout } = await vm.exec(
 			['sh', '-c', `${script.join('\n')}\nwait; cat ${calls.map((_, index) => `/tmp/said-${index}`).join(' ')}`],
-			{ timeout: 170_000 },
+			{ timeout: 280_000 },
 		);
 		return stdout;
 	};
