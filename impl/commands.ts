@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { type ContainerRequest, DEVICES, FORWARDS, type Uplink } from './container.ts';
 import { DatapathError } from './errors.ts';
 import { type AttachKind, isOfHost } from './forward/attach.ts';
+import type { PortRange, Serve, Share } from './identity/spec.ts';
 import type { ContainerView, Finding } from './net.ts';
 
 interface Output {
@@ -16,8 +17,9 @@ interface Change extends Output {
 }
 
 interface AddOptions extends Change {
-	device: string;
-	forward: string;
+	mode: string;
+	device?: string;
+	forward?: string;
 	uplink?: string[];
 	ipv6?: string;
 	ipv4?: string;
@@ -25,6 +27,15 @@ interface AddOptions extends Change {
 	allow?: string[];
 	guard: boolean;
 	netns?: string;
+	ip?: string[];
+	cgroup?: string;
+	ports?: PortRange[];
+	reserved?: PortRange[];
+	share?: Share[];
+	serve?: Serve[];
+	privateLocalhost?: boolean;
+	lowPorts?: boolean;
+	raw?: boolean;
 }
 
 /** The mode that is used most. */
@@ -44,8 +55,9 @@ export function register(program: Command): void {
 			'Give a container a netns, a device, addresses and a way for its packets. The same again changes nothing.',
 		)
 		.argument('<name>', "of the netns, and of its device's host end: at most 15 characters")
-		.requiredOption('--device <device>', `${DEVICES.join(', ')}; netkit and ipvlan mean netkit-l3 and ipvlan-l2`)
-		.requiredOption('--forward <forward>', `how its packets pass this host: ${FORWARDS.join(', ')}`)
+		.option('--mode <mode>', 'netns, or identity: an address in the netns of the host, by its cgroup', 'netns')
+		.option('--device <device>', `${DEVICES.join(', ')}; netkit and ipvlan mean netkit-l3 and ipvlan-l2`)
+		.option('--forward <forward>', `how its packets pass this host: ${FORWARDS.join(', ')}`)
 		.option(
 			'--uplink <device,nexthop…>',
 			'device of this host, and the next hop of each family where there is one; again for a further one, in order of preference',
@@ -57,12 +69,30 @@ export function register(program: Command): void {
 		.option('--allow <tenant…>', 'a further tenant that it may talk with', collect)
 		.option('--no-guard', 'its packets are not judged')
 		.option('--netns <name>', 'of ip netns: use it, and leave it when the container goes; one is made without')
+		.option('--ip <address>', 'of either family; again for the other one', collect)
+		.option('--cgroup <path>', 'of an identity: use it, and leave it when the container goes; one is made without')
+		.option('--ports <ranges>', 'of an identity: what it may bind, e.g. 80,8000-8999; all without', parseRanges)
+		.option('--reserved <ranges>', 'of an identity: what it may not bind', parseRanges)
+		.option(
+			'--share <address,port/protocol…>',
+			'of an identity: a port of another address of the host that it may bind',
+			(word, before: Share[] = []) => [...before, parseShare(word)],
+		)
+		.option(
+			'--serve <address,port/protocol,own port[,sticky]…>',
+			'of an identity: a service that it is behind, for the containers of this host',
+			(word, before: Serve[] = []) => [...before, parseServe(word)],
+		)
+		.option('--private-localhost', 'of an identity: what it binds to a loopback address is out of reach for others')
+		.option('--low-ports', 'of an identity: ports below 1024 need no capability')
+		.option('--raw', 'of an identity: raw sockets may be made, and may send from any address')
 		.option(...DRY_RUN)
 		.option(...JSON_HELP)
 		.addHelpText(
 			'after',
 			example(
 				'pathproof net add web --device netkit --forward redirect --uplink eth0,2001:db8:0:1::2,192.0.2.2 --ipv6 2001:db8:0:2::10 --ipv4 198.51.100.10',
+				'pathproof net add db --mode identity --ip 2001:db8:0:2::20 --cgroup /sys/fs/cgroup/db --ports 5432',
 			),
 		)
 		.action(add);
@@ -115,19 +145,60 @@ export function register(program: Command): void {
 }
 
 async function add(name: string, options: AddOptions): Promise<void> {
-	const { json, dryRun, uplink = [], ...words } = options;
-	const request = {
-		...words,
-		name,
-		device: DEVICE_ALIASES[words.device] ?? words.device,
-		uplinks: uplink.map(parseUplink),
-		...(words.device === 'none' && { guard: false }),
-	} as ContainerRequest;
+	const { json, dryRun, ...words } = options;
+	const request = parseRequest(name, words);
 	const { addContainer } = await datapath();
 	await change({ json, dryRun }, (how) => addContainer(request, how), {
 		done: `${name} is there`,
 		nothing: `${name} is there already`,
 	});
+}
+
+function parseRequest(name: string, options: AddOptions): ContainerRequest {
+	const {
+		mode,
+		uplink = [],
+		ip = [],
+		cgroup,
+		ports,
+		reserved,
+		share,
+		serve,
+		lowPorts,
+		raw,
+		privateLocalhost,
+		...words
+	} = options;
+	const wrong = ip.find((address) => !isIPv6(address) && !isIPv4(address));
+	if (wrong !== undefined) throw usage(`${wrong} is no address`, '--ip 2001:db8:0:2::10');
+	const addresses = { ipv6: ip.find(isIPv6), ipv4: ip.find(isIPv4) };
+	const common = {
+		...words,
+		name,
+		...(addresses.ipv6 && { ipv6: addresses.ipv6 }),
+		...(addresses.ipv4 && { ipv4: addresses.ipv4 }),
+	};
+	const identity = { cgroup, ports, reserved, shares: share, serves: serve, lowPorts, raw, privateLocalhost };
+	const told = Object.entries(identity).filter(([, value]) => value !== undefined);
+	if (mode === 'identity')
+		return {
+			device: 'none',
+			forward: 'native',
+			...common,
+			guard: false,
+			identity: Object.fromEntries(told),
+		} as ContainerRequest;
+	if (mode !== 'netns') throw usage(`"${mode}" is no mode`, 'use one of netns, identity');
+	if (told.length) throw usage(`${name} has no identity, whose ${told[0]![0]} is told`, '--mode identity');
+	const { device, forward } = words;
+	if (!device || !forward)
+		throw usage(`${name} has no ${device ? 'way for its packets' : 'device'}`, '--device veth --forward redirect');
+	return {
+		...common,
+		device: DEVICE_ALIASES[device] ?? device,
+		uplinks: uplink.map(parseUplink),
+		...(device === 'none' && { guard: false }),
+	} as ContainerRequest;
 }
 
 async function remove(names: string[], { all, json, dryRun }: Change & { all?: boolean }): Promise<void> {
@@ -151,7 +222,7 @@ async function list({ json }: Output): Promise<void> {
 		table.push([
 			one.name,
 			one.device,
-			one.forward,
+			one.identity ? 'identity' : one.forward,
 			one.uplinks.map(({ device }) => device).join(', '),
 			one.ipv6 ?? '',
 			one.ipv4 ?? '',
@@ -216,38 +287,58 @@ async function change(
 	else if (!dryRun) console.log(words.done);
 }
 
-function describe({ state, spec, host, container, attachments, drops, routes }: ContainerView): string[] {
-	const title = `${styleText('bold', spec.name)}  ${spec.device} ${spec.forward}, tenant ${spec.tenant}`;
-	const rows: [string, string[]][] = [
-		['netns', [container ? `${container.netns} (${container.inode})` : styleText('red', 'gone')]],
-		[
-			'inside',
-			container?.device ? [`${container.device}, MTU ${container.mtu}, ${container.addresses.join(', ')}`] : [],
-		],
-		['on the host', host ? [`${host.device} (${host.ifindex}), ${host.up ? 'up' : 'down'}, MTU ${host.mtu}`] : []],
-		[
-			'uplinks',
-			spec.uplinks.map(({ device, ipv6NextHop, ipv4NextHop }) =>
-				[device, ipv6NextHop, ipv4NextHop].filter(Boolean).join(' → '),
-			),
-		],
-		['allowed', spec.allow],
-		[
-			'programs',
-			attachments.map(
-				({ program, kind, device, link, id }) =>
-					`${program} on ${device ?? (isOfHost(kind as AttachKind) ? 'this host' : styleText('red', 'a device that is gone'))} (${kind}${link === null ? '' : `, link ${link}`}, program ${id ?? '?'})`,
-			),
-		],
-		['dropped', Object.entries(drops).map(([reason, count]) => `${count} ${reason}`)],
-		['routes', routes],
-	];
+function describe(view: ContainerView): string[] {
+	const { state, spec, host, container, attachments, drops, routes, identity } = view;
+	const way = identity ? 'identity' : `${spec.device} ${spec.forward}`;
+	const title = `${styleText('bold', spec.name)}  ${way}, tenant ${spec.tenant}`;
+	const guarded = spec.guard || identity !== undefined;
+	const rows: [string, string[]][] = identity
+		? describeIdentity(view)
+		: [
+				['netns', [container ? `${container.netns} (${container.inode})` : styleText('red', 'gone')]],
+				[
+					'inside',
+					container?.device ? [`${container.device}, MTU ${container.mtu}, ${container.addresses.join(', ')}`] : [],
+				],
+				['on the host', host ? [`${host.device} (${host.ifindex}), ${host.up ? 'up' : 'down'}, MTU ${host.mtu}`] : []],
+				[
+					'uplinks',
+					spec.uplinks.map(({ device, ipv6NextHop, ipv4NextHop }) =>
+						[device, ipv6NextHop, ipv4NextHop].filter(Boolean).join(' → '),
+					),
+				],
+				['allowed', spec.allow],
+				[
+					'programs',
+					attachments.map(
+						({ program, kind, device, link, id }) =>
+							`${program} on ${device ?? (isOfHost(kind as AttachKind) ? 'this host' : styleText('red', 'a device that is gone'))} (${kind}${link === null ? '' : `, link ${link}`}, program ${id ?? '?'})`,
+					),
+				],
+				['dropped', Object.entries(drops).map(([reason, count]) => `${count} ${reason}`)],
+				['routes', routes],
+			];
 	const indent = Math.max(...rows.map(([word]) => word.length)) + 2;
 	return [
-		`${title}${state === 'ready' ? '' : styleText('yellow', `  ${state}`)}${spec.guard ? '' : styleText('yellow', '  unguarded')}`,
+		`${title}${state === 'ready' ? '' : styleText('yellow', `  ${state}`)}${guarded ? '' : styleText('yellow', '  unguarded')}`,
 		...rows.flatMap(([word, values]) =>
 			values.map((value, index) => `  ${styleText('dim', (index ? '' : word).padEnd(indent))}${value}`),
 		),
+	];
+}
+
+function describeIdentity({ spec, attachments, identity }: ContainerView): [string, string[]][] {
+	const { cgroup, id, counts } = identity!;
+	return [
+		['cgroup', [`${cgroup} (${id ?? styleText('red', 'gone')})`]],
+		['addresses', [[spec.ipv6, spec.ipv4].filter(Boolean).join(', ')]],
+		[
+			'programs',
+			attachments.map(
+				({ program, link, id }) => `${program} (link ${link}, program ${id ?? styleText('red', 'detached')})`,
+			),
+		],
+		['counted', Object.entries(counts).flatMap(([what, count]) => (count ? [`${count} ${what}`] : []))],
 	];
 }
 
@@ -258,6 +349,29 @@ function explain({ container, what, expected, found, hint }: Finding): string[] 
 		`    ${styleText('dim', 'found')}    ${found}`,
 		`    ${styleText('dim', 'try:')}     ${hint}`,
 	];
+}
+
+/** `80,8000-8999` */
+function parseRanges(text: string): PortRange[] {
+	return text.split(',').map((word) => {
+		const [, first, last = first] = /^(\d+)(?:-(\d+))?$/.exec(word) ?? [];
+		if (first === undefined) throw usage(`"${word}" is no range of ports`, '--ports 80,8000-8999');
+		return { first: Number(first), last: Number(last) };
+	});
+}
+
+/** `2001:db8::80,443/tcp` */
+function parseShare(text: string): Share {
+	const [, address, port, protocol] = /^(.+),(\d+)\/(tcp|udp)$/.exec(text) ?? [];
+	if (address === undefined) throw usage(`"${text}" is no port to share`, '--share 2001:db8::80,443/tcp');
+	return { address, port: Number(port), protocol: protocol as Share['protocol'] };
+}
+
+/** `2001:db8::80,443/tcp,8443,sticky` */
+function parseServe(text: string): Serve {
+	const [, share, to, sticky] = /^(.+\/(?:tcp|udp)),(\d+)(,sticky)?$/.exec(text) ?? [];
+	if (share === undefined) throw usage(`"${text}" is no service`, '--serve 2001:db8::80,443/tcp,8443');
+	return { ...parseShare(share), to: Number(to), sticky: sticky !== undefined };
 }
 
 /** `eth0`, `eth0,2001:db8:0:1::2,192.0.2.2`: next hops in either order. */
@@ -293,8 +407,8 @@ function usage(message: string, hint: string): DatapathError {
 	return new DatapathError(message, { usage: true, hint });
 }
 
-function example(command: string): string {
-	return `\nExample:\n  ${command}`;
+function example(...commands: string[]): string {
+	return `\nExample:\n  ${commands.join('\n  ')}`;
 }
 
 function print(document: object): void {

@@ -99,3 +99,35 @@ test('a next hop is an address of its family, without a zone', () => {
 	expect(() => add('fe80::2%eth0')).toThrow('fe80::2%eth0 is no IPv6 address of a next hop');
 	expect(() => add('192.0.2.2')).toThrow('192.0.2.2 is no IPv6 address of a next hop');
 });
+
+test('an identity has a cgroup of its own name and may bind every port, unless it is asked otherwise', () => {
+	const spec = containerSpec({ name: 'web', device: 'none', forward: 'native', ipv6: '2001:DB8::10', identity: {} });
+	expect(spec).toMatchObject({
+		ipv6: '2001:db8::10',
+		ipv4: null,
+		identity: {
+			cgroup: null,
+			ports: [],
+			reserved: [],
+			shares: [],
+			serves: [],
+			lowPorts: false,
+			raw: false,
+			privateLocalhost: false,
+		},
+	});
+	const ask = (identity: ContainerRequest['identity'], more: Partial<ContainerRequest> = {}) =>
+		containerSpec({ name: 'web', device: 'none', forward: 'native', ipv6: '2001:db8::10', identity, ...more });
+	const range = (first: number, last: number) => ({ first, last });
+	const wrong: [() => unknown, string][] = [
+		[() => ask({}, { ipv6: null }), 'web has no address'],
+		[() => ask({}, { device: 'veth', forward: 'redirect' }), "web cannot have a veth and the host's netns"],
+		[() => ask({ cgroup: 'web' }), 'web is no cgroup'],
+		[() => ask({ ports: [range(0, 80)] }), '0-80 is no range of ports'],
+		[() => ask({ reserved: [range(90, 80)] }), '90-80 is no range of ports'],
+		[() => ask({ ports: [range(80, 65536)] }), '80-65536 is no range of ports'],
+		[() => ask({ ports: Array(9).fill(range(1, 2)) }), '9 ranges of ports are too many'],
+		[() => ask({ shares: [{ address: 'vip', port: 80, protocol: 'tcp' }] }), 'vip port 80 cannot be shared'],
+	];
+	for (const [act, said] of wrong) expect(act).toThrow(said);
+});

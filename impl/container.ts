@@ -1,6 +1,7 @@
 /** A container as its operator describes it: what `net add` is told, what the host remembers, and what is refused at once. */
 import { BlockList, isIPv4, isIPv6, SocketAddress } from 'node:net';
 import { DatapathError } from './errors.ts';
+import { type IdentitySpec, identitySpec } from './identity/spec.ts';
 
 export const DEVICES = ['none', 'veth', 'netkit-l2', 'netkit-l3', 'ipvlan-l2', 'ipvlan-l3', 'ipvlan-l3s'] as const;
 export type Device = (typeof DEVICES)[number];
@@ -35,9 +36,12 @@ export interface ContainerSpec {
 	guard: boolean;
 	/** of `ip netns`: there already, and left when the container goes. null: made with it, bearing its name */
 	netns: string | null;
+	/** of device `none`: it has its addresses by its cgroup, in the host's netns. Without, it uses the host's */
+	identity?: IdentitySpec;
 }
 
-export type ContainerRequest = Partial<ContainerSpec> & Pick<ContainerSpec, 'name' | 'device' | 'forward'>;
+export type ContainerRequest = Partial<Omit<ContainerSpec, 'identity'>> &
+	Pick<ContainerSpec, 'name' | 'device' | 'forward'> & { identity?: Partial<IdentitySpec> };
 
 /** As many uplinks as bpf/include/policy.h has room for. */
 export const MAX_UPLINKS = 4;
@@ -85,7 +89,8 @@ export function containerSpec(request: ContainerRequest): ContainerSpec {
 		guard: request.device !== 'none',
 		netns: null,
 		...request,
-	};
+		...(request.identity && { identity: identitySpec(request.identity) }),
+	} as ContainerSpec;
 	const { name, device, forward, uplinks, ipv6, ipv4, tenant, allow } = spec;
 	oneOf('device', DEVICES, device);
 	oneOf('way of forwarding', FORWARDS, forward);
@@ -104,8 +109,11 @@ export function containerSpec(request: ContainerRequest): ContainerSpec {
 	for (const [family, address] of [['ipv6', ipv6] as const, ['ipv4', ipv4] as const])
 		if (address !== null && NOBODYS[family].check(address, family))
 			refuse(`${address} is no address that one can be reached by`, 'a unicast address that is routed to this host');
-	if (device === 'none') return spec;
+	if (spec.identity && device !== 'none')
+		refuse(`${name} cannot have a ${device} and the host's netns`, 'leave the device out, or --mode identity');
+	if (device === 'none' && !spec.identity) return spec;
 	if (ipv6 === null && ipv4 === null) refuse(`${name} has no address`, 'give it an IPv6 or an IPv4 address, or both');
+	if (spec.identity) return { ...spec, ipv6: ipv6 && canonical(ipv6) };
 	if (!uplinks.length)
 		refuse(`${name} has no uplink`, 'name the device of the host that its packets leave by, e.g. eth0');
 	if (uplinks.length > MAX_UPLINKS) refuse(`${uplinks.length} uplinks are too many`, `name ${MAX_UPLINKS} at most`);

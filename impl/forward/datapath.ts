@@ -2,6 +2,7 @@
 import { closeSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatapathError } from '../errors.ts';
+import { COUNTS } from '../identity/counts.ts';
 import { getPinned, hasLinkKind, pin } from '../libbpf/attach.ts';
 import { mapSizes } from '../libbpf/enumerate.ts';
 import { BpfMap } from '../libbpf/map.ts';
@@ -14,7 +15,7 @@ export const PIN_ROOT = '/sys/fs/bpf/pathproof';
 export const PIN_ROOT_IN_THE_MAKING = `${PIN_ROOT}-new`;
 const PIN_ROOT_OF_BEFORE = `${PIN_ROOT}-old`;
 
-/** Bytes of a key and of a value, as in bpf/include/policy.h and the programs' own files. */
+/** Bytes of a key and of a value, as in bpf/include/policy.h, identity.h and the programs' own files. */
 const MAPS: Record<MapName, readonly [number, number]> = {
 	containers: [4, 76],
 	endpoints: [16, 48],
@@ -24,6 +25,12 @@ const MAPS: Record<MapName, readonly [number, number]> = {
 	next_hops: [8, 16],
 	sending: [4, 16],
 	waiting: [8, 16],
+	identities: [8, 112],
+	shares: [24, 8],
+	services: [24, 900],
+	counts: [8, 8 * COUNTS.length],
+	sockets: [4, 56],
+	answers: [4, 292],
 };
 export type MapName =
 	| 'containers'
@@ -33,7 +40,13 @@ export type MapName =
 	| 'records'
 	| 'next_hops'
 	| 'sending'
-	| 'waiting';
+	| 'waiting'
+	| 'identities'
+	| 'shares'
+	| 'services'
+	| 'counts'
+	| 'sockets'
+	| 'answers';
 
 /** What each object brings; maps that another has brought already are shared. */
 const OBJECTS = {
@@ -54,18 +67,44 @@ const OBJECTS = {
 		],
 		maps: ['sending', 'waiting'],
 	},
+	identity: {
+		programs: [
+			'sock_release',
+			'flows',
+			'local_only',
+			'sock_create',
+			'post_bind4',
+			'post_bind6',
+			'getsockname4',
+			'getsockname6',
+			'getpeername4',
+			'getpeername6',
+			'recvmsg4',
+			'recvmsg6',
+			'sendmsg4',
+			'sendmsg6',
+			'connect4',
+			'connect6',
+			'bind4',
+			'bind6',
+		],
+		maps: ['identities', 'shares', 'services', 'counts', 'sockets', 'answers'],
+	},
+	low_ports: { programs: ['low_port4', 'low_port6'], maps: [] },
 } as const;
 export type ObjectName = keyof typeof OBJECTS;
 export type ProgramName = (typeof OBJECTS)[ObjectName]['programs'][number];
 
 export function isLoaded(object: ObjectName = 'redirect'): boolean {
 	// the last that is put in place
-	return existsSync(pinPath('maps', OBJECTS[object].maps.at(-1)!));
+	const { programs, maps } = OBJECTS[object];
+	const last = maps.at(-1);
+	return existsSync(last ? pinPath('maps', last) : pinPath('programs', programs.at(-1)!));
 }
 
 /** The object that brings a program. */
 export function objectOf(program: ProgramName): ObjectName {
-	return OBJECTS.redirect.programs.some((one) => one === program) ? 'redirect' : 'ipvlan';
+	return (Object.keys(OBJECTS) as ObjectName[]).find((name) => OBJECTS[name].programs.some((one) => one === program))!;
 }
 
 /** Loads and pins what is not there yet. What an interrupted call left half made is made anew. */

@@ -15,19 +15,42 @@ export const ATTACH_TYPE = {
 } as const;
 export type LinkKind = keyof typeof ATTACH_TYPE;
 
+/** enum bpf_attach_type: of a cgroup, and by its name that of a program for it */
+export const CGROUP_HOOK = {
+	'cgroup/ingress': 0,
+	'cgroup/sock_create': 2,
+	'cgroup/sock_ops': 3,
+	'cgroup/bind4': 8,
+	'cgroup/bind6': 9,
+	'cgroup/connect4': 10,
+	'cgroup/connect6': 11,
+	'cgroup/post_bind4': 12,
+	'cgroup/post_bind6': 13,
+	'cgroup/sendmsg4': 14,
+	'cgroup/sendmsg6': 15,
+	'cgroup/recvmsg4': 19,
+	'cgroup/recvmsg6': 20,
+	'cgroup/getpeername4': 29,
+	'cgroup/getpeername6': 30,
+	'cgroup/getsockname4': 31,
+	'cgroup/getsockname6': 32,
+	'cgroup/sock_release': 34,
+} as const;
+export type CgroupHook = keyof typeof CGROUP_HOOK;
+
 /** How a link is made; the two cannot go together. */
 export const LINK_FLAGS = {
 	none: 0,
 	/** of XDP, linux/if_link.h: not in the driver but in the generic hook, which every device has */
 	generic: 2,
-	/** of TCX and netkit, BPF_F_BEFORE: before all that are there */
+	/** of TCX and netkit, and of cgroups where `hasCgroupOrder`, BPF_F_BEFORE: before all that are there */
 	first: 8,
 } as const;
 export type LinkFlag = keyof typeof LINK_FLAGS;
 
 /** Attaches to a device of the current netns and answers the link. netkit takes the primary's index for both sides. */
 export function linkProgram(program: number, ifindex: number, kind: LinkKind, flag: LinkFlag = 'none'): number {
-	const link = linkCreate(program, ifindex, kind, flag);
+	const link = linkCreate(program, ifindex, ATTACH_TYPE[kind], flag);
 	return check(link, `${kind} of device ${ifindex}`, 'bpftool net; bpftool link');
 }
 
@@ -36,17 +59,35 @@ export function linkProgram(program: number, ifindex: number, kind: LinkKind, fl
  * program, before it looks for the device.
  */
 export function hasLinkKind(program: number, kind: LinkKind): boolean {
-	const link = linkCreate(program, 0x7fff_ffff, kind, 'none');
+	const link = linkCreate(program, 0x7fff_ffff, ATTACH_TYPE[kind], 'none');
 	if (link >= 0) closeSync(link);
 	return !['EINVAL', 'EOPNOTSUPP'].includes(errnoName(-link));
 }
 
-function linkCreate(program: number, ifindex: number, kind: LinkKind, flag: LinkFlag): number {
+/**
+ * Attaches to a cgroup, by the file descriptor of its directory, beside whatever is there, and answers the link. Throws a
+ * DatapathError too where someone has attached there, or above, what tolerates nothing beside it.
+ */
+export function linkCgroup(program: number, cgroup: number, hook: CgroupHook, flag: LinkFlag = 'none'): number {
+	return check(linkCreate(program, cgroup, CGROUP_HOOK[hook], flag), hook, 'bpftool cgroup tree');
+}
+
+/**
+ * Whether links of cgroups can be put before others, which is not by version: the kernel answers EINVAL to flags that it does not
+ * know before it looks for the cgroup.
+ */
+export function hasCgroupOrder(program: number, hook: CgroupHook): boolean {
+	return errnoName(-linkCreate(program, NO_FD, CGROUP_HOOK[hook], 'first')) !== 'EINVAL';
+}
+
+const NO_FD = -1;
+
+function linkCreate(program: number, target: number, type: number, flag: LinkFlag): number {
 	// struct bpf_link_create_opts { size_t sz; __u32 flags; … }
 	const opts = Buffer.alloc(16);
 	opts.writeBigUInt64LE(16n, 0);
 	opts.writeUInt32LE(LINK_FLAGS[flag], 8);
-	return native.bpf_link_create(program, ifindex, ATTACH_TYPE[kind], opts);
+	return native.bpf_link_create(program, target, type, opts);
 }
 
 /** fentry, fexit and tp_btf, whose target is named when they are loaded. */

@@ -103,6 +103,12 @@ export function linkedDevice(fd: number): number {
 	return deviceLink(fd, 0)[0]?.ifindex ?? 0;
 }
 
+/** Of a cgroup's link, by its own file descriptor: its id and its program's, and the cgroup's, 0 where that is gone. */
+export function cgroupLinkInfo(fd: number): { id: number; program: number; cgroup: bigint } {
+	const info = objectInfo(fd, Buffer.alloc(64));
+	return { id: info.readUInt32LE(4), program: info.readUInt32LE(8), cgroup: info.readBigUInt64LE(16) };
+}
+
 /** struct bpf_link_info { __u32 type, id, prog_id; union { struct { __u32 ifindex, attach_type; } } } */
 function deviceLink(fd: number, id: number): DeviceLink[] {
 	const info = objectInfo(fd, Buffer.alloc(64));

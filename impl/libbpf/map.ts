@@ -1,4 +1,5 @@
 /** A BPF map, by its file descriptor. Keys and values are bytes in the layout of the C source. */
+import { readFileSync } from 'node:fs';
 import { DatapathError } from '../errors.ts';
 import { check, native } from './native.ts';
 
@@ -26,7 +27,16 @@ export class BpfMap {
 
 	/** null where there is no such key */
 	lookup(key: Uint8Array): Buffer | null {
-		const value = Buffer.alloc(this.#valueSize);
+		return this.#lookup(key, this.#valueSize);
+	}
+
+	/** Of a map by CPU, whose values are multiples of 8 bytes: one behind the other, of each that this machine may have. */
+	lookupEachCpu(key: Uint8Array): Buffer | null {
+		return this.#lookup(key, this.#valueSize * possibleCpus());
+	}
+
+	#lookup(key: Uint8Array, size: number): Buffer | null {
+		const value = Buffer.alloc(size);
 		const status: number = native.bpf_map_lookup_elem(this.fd, key, value);
 		if (status === -ENOENT) return null;
 		check(status, `map ${this.name}: lookup`);
@@ -66,6 +76,11 @@ export class BpfMap {
 		check(status, `map ${this.name}: delete`);
 		return true;
 	}
+}
+
+/** /sys says `0-3` of all CPUs that this machine may have. */
+function possibleCpus(): number {
+	return 1 + Number(/\d+$/.exec(readFileSync('/sys/devices/system/cpu/possible', 'latin1').trim())![0]);
 }
 
 /** The key or value of an array map: a u32 of this machine's byte order. */

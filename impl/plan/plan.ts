@@ -9,6 +9,7 @@ import { unload } from '../forward/datapath.ts';
 import { restoreLinkdown, unusedSwitches } from '../forward/linkdown.ts';
 import { hasSwitched, restoreForwarding } from '../forward/stack.ts';
 import { forget, forgetDrops, markOf } from '../forward/tables.ts';
+import { planIdentity, planIdentityRemoval } from '../identity/plan.ts';
 import { hasNetns } from '../netns.ts';
 import type { Others } from '../state/records.ts';
 import type { Step } from '../step.ts';
@@ -25,7 +26,8 @@ import { ipStep } from './steps.ts';
 export async function planAdd(spec: ContainerSpec, others: Others, { undone = false } = {}): Promise<Step[]> {
 	const hosts = ownAddresses();
 	refuse(spec, others, hosts);
-	if (!undone) await refuseTaken(spec);
+	if (!undone) await refuseTaken(spec, hosts);
+	if (spec.identity) return planIdentity(spec, others);
 	if (spec.device === 'none')
 		return [{ what: `mkdir -p ${containerCgroup(spec.name)}`, run: () => makeCgroup(spec.name) }];
 	const netns = spec.netns ?? spec.name;
@@ -37,6 +39,7 @@ export async function planAdd(spec: ContainerSpec, others: Others, { undone = fa
 /** For what is whole, half made or half taken away. `others`: the containers that stay. */
 export async function planRemove(spec: ContainerSpec, others: Others): Promise<Step[]> {
 	const netns = spec.netns ?? spec.name;
+	if (spec.identity) return [...planIdentityRemoval(spec, others), ...sharedSteps(spec, others)];
 	if (spec.device === 'none') return [removeCgroupStep(spec, others), ...sharedSteps(spec, others)];
 	const routing = await removeRouteSteps(spec, others);
 	const mark = markOf(spec);

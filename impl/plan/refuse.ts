@@ -20,15 +20,11 @@ export function refuse(spec: ContainerSpec, others: Others, hosts: readonly stri
 			hint: '--forward redirect',
 		});
 	const taken = addressesOf(spec).find(
-		(address) => isEndpoint(address) && others().some((other) => addressesOf(other).includes(address)),
+		(address) =>
+			(spec.identity || isEndpoint(address)) && others().some((other) => addressesOf(other).includes(address)),
 	);
 	if (taken) throw new DatapathError(`${taken} is another container's already`, { hint: 'pathproof net ls' });
-	const own = new Set(hosts.map((address) => addressBytes(address).toString('hex')));
-	const host = addressesOf(spec).find((address) => own.has(addressBytes(address).toString('hex')));
-	if (host && spec.device !== 'none')
-		throw new DatapathError(`${host} is this host's own`, {
-			hint: 'ip address; give it one that is routed to this host',
-		});
+	if (spec.device !== 'none') refuseOwn(spec, hosts);
 	const netnsOf = ({ netns, name }: ContainerSpec) => netns ?? name;
 	const owner =
 		spec.netns === null
@@ -54,8 +50,19 @@ export function refuse(spec: ContainerSpec, others: Others, hosts: readonly stri
 	}
 }
 
+function refuseOwn(spec: ContainerSpec, hosts: readonly string[]): void {
+	const own = new Set(hosts.map((address) => addressBytes(address).toString('hex')));
+	const host = addressesOf(spec).find((address) => own.has(addressBytes(address).toString('hex')));
+	if (host)
+		throw new DatapathError(`${host} is this host's own`, {
+			hint: 'ip address; give it one that is routed to this host',
+		});
+}
+
 /** What is there already is somebody's: neither used nor, when something fails, taken away. */
-export async function refuseTaken(spec: ContainerSpec): Promise<void> {
+export async function refuseTaken(spec: ContainerSpec, hosts: readonly string[]): Promise<void> {
+	// an identity's addresses become the host's, and go with it
+	if (spec.identity) return refuseOwn(spec, hosts);
 	const what = hasNetns(spec.name) && spec.netns === null ? 'netns' : findDevice(spec.name) ? 'device' : null;
 	if (what)
 		throw new DatapathError(`there is a ${what} ${spec.name} already`, {

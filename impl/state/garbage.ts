@@ -17,6 +17,7 @@ import { halfMade, isLoaded, type MapName, unload, withMap } from '../forward/da
 import { restoreLinkdown, unusedSwitches } from '../forward/linkdown.ts';
 import { hasSwitched, restoreForwarding } from '../forward/stack.ts';
 import { addressesOf, allowedRows, compareHostRows, updateHostRows } from '../forward/tables.ts';
+import { cgroupId, cgroupOf } from '../identity/cgroup.ts';
 import { hasNetns, NETNS_DIR } from '../netns.ts';
 import type { Step } from '../step.ts';
 import { expectedPrograms, isThere } from './attached.ts';
@@ -62,6 +63,8 @@ function whyDead({ state, spec }: ContainerRecord): Pick<Garbage, 'what' | 'foun
 			what: state === 'adding' ? 'was added, and never became whole' : 'was taken away, and some is left',
 			found: `its record says ${state}`,
 		};
+	if (spec.identity && cgroupId(cgroupOf(spec)) === null)
+		return { what: 'its cgroup is gone', found: `no ${cgroupOf(spec)}` };
 	if (device === 'none') return null;
 	if (!isNetns(netns ?? name)) return { what: 'its netns is gone', found: `no netns ${netns ?? name}` };
 	if (pairKind(device) && findDevice(name) === null)

@@ -21,6 +21,7 @@ import {
 	pinPath,
 	withProgram,
 } from '../forward/datapath.ts';
+import { identityLinks, lookAtLink } from '../identity/links.ts';
 import { attachClsact, pin, updateLink } from '../libbpf/attach.ts';
 import { programIdentity } from '../libbpf/enumerate.ts';
 import type { Step } from '../step.ts';
@@ -54,6 +55,16 @@ export function planUpgrade(): Upgrade {
 				what: `pin another ${name}`,
 				run: () => repin(pinPath('programs', name), fd),
 			})),
+			...identityLinks()
+				.map(lookAtLink)
+				.filter(
+					({ program, running }) =>
+						running !== null && (newer.has(program) || running !== pinnedProgram(pinPath('programs', program)).id),
+				)
+				.map(({ container, program, pin }) => ({
+					what: `replace ${program} on the cgroup of ${container}`,
+					run: () => withProgram(program, ({ fd }) => withPinned(pin, (link) => updateLink(link, fd))),
+				})),
 			...outdated.map((one) => ({
 				what: `replace ${one.program} on ${isOfHost(one.kind) ? 'this host' : (deviceName(one.ifindex) ?? `device ${one.ifindex}`)} (${one.kind})`,
 				run: () =>

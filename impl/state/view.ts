@@ -5,6 +5,10 @@ import type { ContainerSpec } from '../container.ts';
 import { pairKind } from '../devices/device.ts';
 import { isLoaded, withMap } from '../forward/datapath.ts';
 import { REASONS } from '../forward/reasons.ts';
+import { cgroupId, cgroupOf } from '../identity/cgroup.ts';
+import type { Count } from '../identity/counts.ts';
+import { identityLinks, lookAtLink } from '../identity/links.ts';
+import { countsOf } from '../identity/tables.ts';
 import { NETNS_DIR } from '../netns.ts';
 import { attachmentsOf, lookAt } from './attached.ts';
 import { hostFacts, type InnerFacts, innerFacts } from './host.ts';
@@ -35,6 +39,14 @@ export interface ContainerView {
 		/** of the program; null: it is attached no more */
 		id: number | null;
 	}[];
+	/** of an identity container alone */
+	identity?: {
+		cgroup: string;
+		/** null: it is gone */
+		id: number | null;
+		/** what was asked of its sockets, and what was refused, since it was added */
+		counts: Partial<Record<Count, number>>;
+	};
 	/** packets of its own, by reason */
 	drops: Record<string, number>;
 	/** of the host, to it; and the rules for what comes from it */
@@ -52,9 +64,14 @@ export async function viewContainer({ state, spec }: ContainerRecord): Promise<C
 		spec,
 		host: link ? { device: link.ifname, ifindex: link.ifindex, mtu: link.mtu, up: link.flags.includes('UP') } : null,
 		container: inner && viewInside(spec, inner),
-		attachments: attachmentsOf(spec, inner?.link?.ifindex ?? null)
-			.map(lookAt)
-			.map(({ program, kind, ifindex, link, id }) => ({ program, kind, device: deviceName(ifindex), link, id })),
+		attachments: spec.identity
+			? identityLinks(spec.name)
+					.map(lookAtLink)
+					.map(({ program, id, running }) => ({ program, kind: 'cgroup', device: null, link: id, id: running }))
+			: attachmentsOf(spec, inner?.link?.ifindex ?? null)
+					.map(lookAt)
+					.map(({ program, kind, ifindex, link, id }) => ({ program, kind, device: deviceName(ifindex), link, id })),
+		...(spec.identity && { identity: viewIdentity(spec) }),
 		drops: dropsOf(link?.ifindex ?? inner?.link?.ifindex ?? null),
 		routes: [
 			...facts.routes
@@ -76,6 +93,12 @@ function viewInside({ name, netns }: ContainerSpec, { link }: InnerFacts): Conta
 		mtu: link?.mtu ?? null,
 		addresses: link?.addr_info.map(({ local, prefixlen }) => `${local}/${prefixlen}`) ?? [],
 	};
+}
+
+function viewIdentity(spec: ContainerSpec): ContainerView['identity'] {
+	const cgroup = cgroupOf(spec);
+	const id = cgroupId(cgroup);
+	return { cgroup, id: id === null ? null : Number(id), counts: (id !== null && countsOf(id)) || {} };
 }
 
 /** struct drop { __u32 ifindex, reason; } → u64 */

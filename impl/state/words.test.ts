@@ -31,6 +31,30 @@ test('a container is typed again as it was asked for, and nothing that goes with
 	);
 });
 
+test('an identity is typed again with what it may bind', () => {
+	const spec = containerSpec({
+		name: 'db',
+		device: 'none',
+		forward: 'native',
+		ipv6: '2001:db8::20',
+		identity: {
+			cgroup: '/sys/fs/cgroup/db',
+			ports: [
+				{ first: 80, last: 80 },
+				{ first: 8000, last: 8999 },
+			],
+			reserved: [{ first: 8080, last: 8080 }],
+			shares: [{ address: '2001:db8::80', port: 443, protocol: 'tcp' }],
+			serves: [{ address: '2001:db8::99', port: 80, protocol: 'tcp', to: 8001, sticky: true }],
+			lowPorts: true,
+			privateLocalhost: true,
+		},
+	});
+	expect(addCommand(spec)).toBe(
+		'pathproof net add db --mode identity --ip 2001:db8::20 --cgroup /sys/fs/cgroup/db --ports 80,8000-8999 --reserved 8080 --share 2001:db8::80,443/tcp --serve 2001:db8::99,80/tcp,8001,sticky --low-ports --private-localhost',
+	);
+});
+
 test('an uplink is a device and its next hops, in either order', () => {
 	expect(parseUplink('eth0')).toEqual({ device: 'eth0' });
 	expect(parseUplink('eth0.7,192.0.2.2,2001:db8::1')).toEqual({

@@ -238,6 +238,8 @@ const traceCostDocument = z
 	})
 	.describe('pathproof bench trace --json. Instructions are not cycles');
 
+const sharedPort = z.strictObject({ address: z.string(), port: count, protocol: z.enum(['tcp', 'udp']) });
+const portRanges = z.array(z.strictObject({ first: count, last: count }));
 /** `pathproof net`: what a container was asked to be. */
 const containerDocument = z.strictObject({
 	name: z.string(),
@@ -254,6 +256,21 @@ const containerDocument = z.strictObject({
 	allow: z.array(z.string()).describe('tenants that it may talk with'),
 	guard: z.boolean().describe('its packets are judged'),
 	netns: z.string().nullable().describe('null: made with it, bearing its name'),
+	identity: z
+		.strictObject({
+			cgroup: z.string().nullable().describe('null: made with it, bearing its name'),
+			ports: portRanges.describe('that may be bound; none: all'),
+			reserved: portRanges.describe('that may not'),
+			shares: z.array(sharedPort).describe('ports of addresses other than its own'),
+			serves: z
+				.array(sharedPort.extend({ to: count.describe('its own port'), sticky: z.boolean() }))
+				.describe('services that it is behind'),
+			lowPorts: z.boolean().describe('ports below 1024 need no capability'),
+			raw: z.boolean().describe('raw sockets may be made'),
+			privateLocalhost: z.boolean().describe('what is bound to a loopback address is out of reach for others'),
+		})
+		.optional()
+		.describe("it has its addresses by its cgroup, in the host's netns"),
 });
 const containerState = z
 	.enum(['adding', 'ready', 'removing'])
@@ -295,12 +312,19 @@ export const netShowDocument = z
 		attachments: z.array(
 			z.strictObject({
 				program: z.string(),
-				kind: z.enum(['netkit', 'tcx', 'clsact']),
-				device: z.string().nullable().describe('null: not in the netns of the host'),
+				kind: z.enum(['netkit', 'tcx', 'clsact', 'cgroup']),
+				device: z.string().nullable().describe('null: not in the netns of the host, or on a cgroup'),
 				link: count.nullable().describe("the link's id; null of a filter"),
 				id: count.nullable().describe("the program's; null: attached no more"),
 			}),
 		),
+		identity: z
+			.strictObject({
+				cgroup: z.string(),
+				id: count.nullable().describe('null: it is gone'),
+				counts: z.record(z.string(), count).describe('what was asked of its sockets, and what was refused'),
+			})
+			.optional(),
 		drops: z.record(z.string(), count).describe('of its own packets, by reason'),
 		routes: z.array(z.string()).describe("the host's, to it, and the rules for what comes from it"),
 	})

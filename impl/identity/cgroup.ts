@@ -1,0 +1,21 @@
+/** The cgroup that is an identity container. */
+import { statfsSync, statSync } from 'node:fs';
+import type { ContainerSpec } from '../container.ts';
+import { containerCgroup } from '../devices/none.ts';
+import { DatapathError } from '../errors.ts';
+
+/** linux/magic.h: CGROUP2_SUPER_MAGIC */
+const CGROUP2_MAGIC = 0x63677270;
+
+export function cgroupOf({ name, identity }: Pick<ContainerSpec, 'name' | 'identity'>): string {
+	return identity?.cgroup ?? containerCgroup(name);
+}
+
+/** Null where there is no such directory. Throws a DatapathError where it is not of cgroup v2, which alone has BPF. */
+export function cgroupId(path: string): bigint | null {
+	// its inode, on 64-bit kernels
+	const id = statSync(path, { bigint: true, throwIfNoEntry: false })?.ino ?? null;
+	if (id !== null && statfsSync(path).type !== CGROUP2_MAGIC)
+		throw new DatapathError(`${path} is no cgroup of version 2`, { hint: 'findmnt -t cgroup2' });
+	return id;
+}

@@ -1,0 +1,123 @@
+/**
+ * The programs of an identity container on its cgroup, each by a link that is pinned in a folder of the container's name. Others may
+ * have programs on the same cgroup, above and below: links tolerate them, and none of them can take ours away.
+ */
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { withPinned } from '../forward/attach.ts';
+import { PIN_ROOT, type ProgramName, withProgram } from '../forward/datapath.ts';
+import { type CgroupHook, detachLink, hasCgroupOrder, linkCgroup, pin } from '../libbpf/attach.ts';
+import { cgroupLinkInfo } from '../libbpf/enumerate.ts';
+import type { IdentitySpec } from './spec.ts';
+
+const IDENTITIES = join(PIN_ROOT, 'identities');
+
+/** What makes the cgroup's row, and judges nothing. */
+export const FIRST_PROGRAM = 'sock_release';
+
+/** In the order in which they are attached: what only shows and judges comes before what changes. */
+const PROGRAMS = [
+	FIRST_PROGRAM,
+	'flows',
+	'getsockname4',
+	'getsockname6',
+	'getpeername4',
+	'getpeername6',
+	'recvmsg4',
+	'recvmsg6',
+	'sendmsg4',
+	'sendmsg6',
+	'connect4',
+	'connect6',
+	'bind4',
+	'bind6',
+	'post_bind4',
+	'post_bind6',
+	'sock_create',
+] as const satisfies ProgramName[];
+
+const LOW_PORTS = ['low_port4', 'low_port6'] as const;
+export type IdentityProgram = (typeof PROGRAMS)[number] | (typeof LOW_PORTS)[number] | 'local_only';
+
+/** Of those whose hook does not bear their name. */
+const HOOKS: Partial<Record<IdentityProgram, CgroupHook>> = {
+	flows: 'cgroup/sock_ops',
+	local_only: 'cgroup/ingress',
+	low_port4: 'cgroup/bind4',
+	low_port6: 'cgroup/bind6',
+};
+
+export function identityPrograms({ lowPorts, privateLocalhost }: IdentitySpec): IdentityProgram[] {
+	return [...PROGRAMS, ...(lowPorts ? LOW_PORTS : []), ...(privateLocalhost ? (['local_only'] as const) : [])];
+}
+
+export interface IdentityLink {
+	container: string;
+	program: IdentityProgram;
+	pin: string;
+}
+
+/** What the kernel says of it. */
+export interface LookedAtLink extends IdentityLink {
+	id: number;
+	/** its id; null: the cgroup is gone, or the link was detached */
+	running: number | null;
+	cgroup: bigint;
+}
+
+/** Attaches once: what is attached to this very cgroup already is left as it is. Before all others where the kernel has an order. */
+export function attachIdentity(container: string, path: string, cgroup: bigint, program: IdentityProgram): void {
+	const link: IdentityLink = { container, program, pin: join(IDENTITIES, container, program) };
+	if (existsSync(link.pin)) {
+		if (lookAtLink(link).cgroup === cgroup) return;
+		unlinkSync(link.pin);
+	}
+	mkdirSync(join(IDENTITIES, container), { recursive: true });
+	const hook = hookOf(program);
+	const directory = openSync(path, 'r');
+	try {
+		withProgram(program, ({ fd }) => {
+			const made = linkCgroup(fd, directory, hook, hasCgroupOrder(fd, hook) ? 'first' : 'none');
+			try {
+				pin(made, link.pin);
+			} finally {
+				closeSync(made);
+			}
+		});
+	} finally {
+		closeSync(directory);
+	}
+}
+
+/** Of one container, or of all. */
+export function identityLinks(container?: string): IdentityLink[] {
+	if (container === undefined)
+		return existsSync(IDENTITIES) ? readdirSync(IDENTITIES).flatMap((name) => identityLinks(name)) : [];
+	const folder = join(IDENTITIES, container);
+	if (!existsSync(folder)) return [];
+	return (readdirSync(folder) as IdentityProgram[]).map((program) => ({
+		container,
+		program,
+		pin: join(folder, program),
+	}));
+}
+
+export function lookAtLink(link: IdentityLink): LookedAtLink {
+	const { id, program, cgroup } = withPinned(link.pin, cgroupLinkInfo);
+	return { ...link, id, running: cgroup ? program : null, cgroup };
+}
+
+/** What changes goes before what shows. */
+export function detachIdentity(container: string): void {
+	const order = (one: IdentityLink) => (PROGRAMS as readonly IdentityProgram[]).indexOf(one.program);
+	for (const one of identityLinks(container).sort((a, b) => order(b) - order(a))) {
+		withPinned(one.pin, detachLink);
+		unlinkSync(one.pin);
+	}
+	if (existsSync(join(IDENTITIES, container))) rmdirSync(join(IDENTITIES, container));
+	if (existsSync(IDENTITIES) && !readdirSync(IDENTITIES).length) rmdirSync(IDENTITIES);
+}
+
+function hookOf(program: IdentityProgram): CgroupHook {
+	return HOOKS[program] ?? (`cgroup/${program}` as CgroupHook);
+}
