@@ -1,0 +1,130 @@
+/** Adding, looking at, and taking away; whose cgroup it is, and who else has programs there. */
+import { buildProgram, expect, test } from 'pathproof';
+import { PEER } from '../state/scene.ts';
+import { FULL } from '../support/config.ts';
+import { ADDRESSES, type Call, cgroup, HOST, identity, identityScene } from './scene.ts';
+
+const { web, api } = ADDRESSES;
+const TO_PEER: Call = { call: 'connect', type: 'tcp', to: PEER.ipv6, port: 7 };
+
+test('on the command line: says first what it would do, does exactly that, and leaves nothing', {
+	tags: [FULL],
+}, async ({ lab, requires }) => {
+	await requires('modules');
+	const { done, state, run } = await identityScene(lab);
+	const words = ['net', 'add', 'web', '--mode', 'identity', '--ip', web.ipv6, '--ports', '80'];
+	const steps = async (argv: string[]) => (JSON.parse(await done([...argv, '--json'])) as { steps: string[] }).steps;
+	const before = await state.hostState();
+	const dry = await steps([...words, '--dry-run']);
+	expect(await state.differences(before)).toEqual({});
+	expect(await steps(words)).toEqual(dry);
+	expect(dry).toContain(`ip addr add ${web.ipv6}/128 dev lo nodad preferred_lft 0`);
+	expect(await done(words)).toBe('web is there already\n');
+	expect(await done(['net', 'check'])).toBe('all is as it should be\n');
+	await run('web', ['busybox', 'nc', '-w', '1', PEER.ipv6, '9'], { reject: false });
+	const shown = await done(['net', 'show', 'web']);
+	expect(shown).toMatch(/^web {2}identity, tenant web$/m);
+	expect(shown).toMatch(/cgroup +\/sys\/fs\/cgroup\/pathproof\/web \(\d+\)/);
+	expect(shown).toMatch(/ 1 CONNECTS$/m);
+	const dryRemoval = await steps(['net', 'rm', 'web', '--dry-run']);
+	expect(await steps(['net', 'rm', 'web'])).toEqual(dryRemoval);
+	expect(await state.differences(before)).toEqual({});
+});
+
+test('a cgroup that is there already is used with all that is within it, and left as it was', {
+	tags: [FULL],
+}, async ({ lab, requires }) => {
+	await requires('modules');
+	const { net, state, calls, serve, vm } = await identityScene(lab);
+	await vm.exec(['mkdir', '-p', '/sys/fs/cgroup/unit/inner/worker']);
+	await using _peer = await serve(null, '::', 7);
+	const seen = async (path: string) => (await calls(path, [TO_PEER]))[0]!.seen;
+	const before = await state.hostState();
+	await net.addContainer(identity('web', { cgroup: '/sys/fs/cgroup/unit' }));
+	expect(await seen('/sys/fs/cgroup/unit/inner/worker')).toBe(web.ipv6);
+	// a container within a container has the last word
+	await net.addContainer(identity('api', { cgroup: '/sys/fs/cgroup/unit/inner' }));
+	expect(await seen('/sys/fs/cgroup/unit/inner/worker')).toBe(api.ipv6);
+	expect(await seen('/sys/fs/cgroup/unit')).toBe(web.ipv6);
+	const bind: Call = { call: 'bind', type: 'tcp', bind: [api.ipv6, 80] };
+	expect((await calls('/sys/fs/cgroup/unit/inner/worker', [bind]))[0]!.local).toBe(api.ipv6);
+	expect((await calls('/sys/fs/cgroup/unit', [bind]))[0]!.error).toBe('EPERM');
+	const flows = async (name: string) => (await net.showContainer(name)).identity!.counts.FLOWS_OUT;
+	expect([await flows('web'), await flows('api')]).toEqual([2, 1]);
+	await net.removeContainers(['web', 'api']);
+	expect(await seen('/sys/fs/cgroup/unit/inner/worker')).toBe(HOST.ipv6);
+	expect(await state.differences(before)).toEqual({});
+	await expect(net.addContainer(identity('web', { cgroup: '/sys/fs/cgroup/nowhere' }))).rejects.toThrow(
+		'there is no cgroup /sys/fs/cgroup/nowhere',
+	);
+	await expect(net.addContainer(identity('web', { cgroup: '/tmp' }))).rejects.toThrow('/tmp is no cgroup of version 2');
+	expect(await state.differences(before)).toEqual({});
+});
+
+test("somebody else's program on the same cgroup has its say, before and after ours", {
+	tags: [FULL],
+}, async ({ lab, requires }) => {
+	await requires('modules');
+	const { net, calls, serve, vm } = await identityScene(lab);
+	await net.addContainer(identity('web'));
+	await using _peer = await serve(null, '::', 7);
+	await vm.writeFile('/run/refuse.o', await buildProgram('fixtures/refuse-connect.bpf.c'));
+	await vm.exec(['bpftool', 'prog', 'load', '/run/refuse.o', '/sys/fs/bpf/refuse']);
+	const stranger = (what: string) =>
+		vm.exec([
+			'bpftool',
+			'cgroup',
+			what,
+			cgroup('web'),
+			'connect6',
+			'pinned',
+			'/sys/fs/bpf/refuse',
+			...(what === 'attach' ? ['multi'] : []),
+		]);
+	const outcome = async () => {
+		const [{ seen, error }] = (await calls('web', [TO_PEER])) as [{ seen?: string; error?: string }];
+		return seen ?? error;
+	};
+	expect(await outcome()).toBe(web.ipv6);
+	await stranger('attach');
+	expect(await outcome()).toBe('EPERM');
+	expect(await net.checkHost()).toEqual([]);
+	await stranger('detach');
+	expect(await outcome()).toBe(web.ipv6);
+});
+
+test('what is damaged is found, what is dead is taken away', { tags: [FULL] }, async ({ lab, requires }) => {
+	await requires('modules');
+	const { net, state, vm } = await identityScene(lab);
+	const before = await state.hostState();
+	await net.addContainer(identity('web'));
+	await vm.exec(['ip', 'addr', 'del', `${web.ipv6}/128`, 'dev', 'lo']);
+	await vm.exec(['bpftool', 'link', 'detach', 'pinned', '/sys/fs/bpf/pathproof/identities/web/bind6']);
+	await vm.exec(['rm', '/sys/fs/bpf/pathproof/identities/web/connect4']);
+	expect((await net.checkHost()).map(({ what, found }) => [what, found])).toEqual([
+		[`its address ${web.ipv6}`, 'no such address'],
+		['connect4 on /sys/fs/cgroup/pathproof/web', 'not attached'],
+		['bind6 on /sys/fs/cgroup/pathproof/web', 'its link is detached'],
+		['the addresses of the host', 'they know 1 that it has no more'],
+	]);
+	await vm.exec(['rmdir', cgroup('web')]);
+	expect((await net.checkHost()).map(({ what }) => what)).toEqual(['its cgroup is gone']);
+	await net.collectGarbage();
+	expect(await net.listContainers()).toEqual([]);
+	expect(await state.differences(before)).toEqual({});
+});
+
+test('a container is not taken away over the heads of its processes', { tags: [FULL] }, async ({ lab, requires }) => {
+	await requires('modules');
+	const { net, state, serve } = await identityScene(lab);
+	const before = await state.hostState();
+	await net.addContainer(identity('web'));
+	const server = await serve('web', '::', 80);
+	await expect(net.removeContainer('web')).rejects.toThrow(`there are processes in ${cgroup('web')}`);
+	await server.kill();
+	await net.removeContainer('web');
+	expect(await state.differences(before)).toEqual({});
+	await net.addContainer(identity('web', { lowPorts: false }));
+	await net.removeContainer('web');
+	expect(await state.differences(before)).toEqual({});
+});
