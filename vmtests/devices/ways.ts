@@ -13,15 +13,19 @@ import type { Device, Forward } from '../../impl/container.ts';
 export type Family = 4 | 6;
 export type Direction = 'out' | 'in' | 'between';
 
+const SLAVE_SENDS = 'WEB:eth0 egress[tcx slave_guard → next], WEB:eth0 xmit';
+const UPLINK_SENDS = 'host:eth0 egress[tcx uplink_guard → next]';
+
 /** From the container's socket to where the host has the packet. */
 const LEAVES: Record<Device, string> = {
 	none: '',
 	veth: 'WEB:eth0 xmit, host backlog, host:WEB receive, host:WEB ingress[TC PROGRAM → VERDICT]',
 	'netkit-l2': 'WEB:eth0 xmit, host:WEB ingress[netkit PROGRAM → VERDICT]',
 	'netkit-l3': 'WEB:eth0 xmit, host:WEB ingress[netkit PROGRAM → VERDICT]',
-	'ipvlan-l2': 'WEB:eth0 egress[tcx slave_guard → next], WEB:eth0 xmit, host:eth0 egress[tcx uplink_guard → next]',
-	'ipvlan-l3': 'WEB:eth0 egress[tcx slave_guard → next], WEB:eth0 xmit, host:eth0 egress[tcx uplink_guard → next]',
-	'ipvlan-l3s': 'WEB:eth0 egress[tcx slave_guard → next], WEB:eth0 xmit, host:eth0 egress[tcx uplink_guard → next]',
+	'ipvlan-l2': `${SLAVE_SENDS}, ${UPLINK_SENDS}`,
+	// routed by the host's stack, where a guard of ours is at its netfilter
+	'ipvlan-l3': `${SLAVE_SENDS}, host netfilter output, ${UPLINK_SENDS}`,
+	'ipvlan-l3s': `${SLAVE_SENDS}, host netfilter output, ${UPLINK_SENDS}`,
 };
 
 /** Netkit judges in the sender's own call: only what it passes to the host waits for a softirq. */
@@ -176,7 +180,7 @@ function join(...parts: string[]): string {
 }
 
 /** Where no program guards a slave, none is on its way. */
-const GUARDS = /(?:host|WEB):eth0 (?:in|e)gress\[tcx \w+ → (?:next|pass)\](?:, )?/g;
+const GUARDS = /(?:(?:host|WEB):eth0 (?:in|e)gress\[tcx \w+ → (?:next|pass)\]|host netfilter output)(?:, )?/g;
 
 function fill(way: string, { device, forward }: Row, family: Family, { tcx }: KernelWays): string {
 	const { program = '', verdict = '' } = forward === 'native' ? {} : FORWARDING[forward];
