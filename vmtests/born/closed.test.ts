@@ -9,6 +9,7 @@ import type { FeatureName } from '../../kernels/features.ts';
 import { FULL } from '../support/config.ts';
 import { DEVICE_NEEDS } from '../support/device-needs.ts';
 import type { Birth } from '../support/guest/born.ts';
+import { turn } from '../support/turns.ts';
 import { bearer } from './bear.ts';
 
 /** Device `none` is the host's own netns: nothing is born. */
@@ -44,7 +45,7 @@ function refused({ seen }: Birth): number {
 }
 
 describe.for(ALL)('$device, forward $forward', ({ device, forward, needs }) => {
-	const sample = SAMPLE.includes(`${device} ${forward}`) ? {} : { tags: [FULL] };
+	const sample = SAMPLE.includes(`${device} ${forward}`) ? turn(2) : { tags: [FULL] };
 
 	const title = 'of what its owner sends from the first instant on nothing passes; some does in another order';
 	test(title, sample, async ({ lab, requires }) => {

@@ -4,6 +4,7 @@ import type { FeatureName } from '../../kernels/features.ts';
 import { FULL } from '../support/config.ts';
 import type { Weathered } from '../support/guest/storm.ts';
 import type { End } from '../support/guest/witness.ts';
+import { turn } from '../support/turns.ts';
 import { type Parties, STORMS, storm } from './storm.ts';
 
 const GUEST = 'vmtests/support/guest/storm.ts';
@@ -126,7 +127,7 @@ async function stillWorks({ vm, peer }: Lab): Promise<void> {
 const LAB = { device: 'veth', forward: 'redirect', tracer: false } as const;
 
 describe.for(POINTS)('from $device', (point) => {
-	const sample = point.device === 'netkit-l3' ? {} : { tags: [FULL] };
+	const sample = point.device === 'netkit-l3' ? turn(0, ...point.needs) : { tags: [FULL] };
 	test('3,000 frames: nobody else gets any, and each is accounted for', sample, async ({ lab, requires }) => {
 		await requires('veth', ...point.needs);
 		const made = await lab(LAB);
@@ -152,7 +153,7 @@ describe.for([...POINTS, ...FURTHER_POINTS])('from $device ($forward), further s
 });
 
 describe.for(POINTS)('from the wire, into an uplink that has $device', (point) => {
-	const sample = point.device === 'veth' ? {} : { tags: [FULL] };
+	const sample = point.device === 'veth' ? turn(0) : { tags: [FULL] };
 	test('3,000 frames: each is accounted for, and none goes on', sample, async ({ lab, requires }) => {
 		await requires('veth', ...point.needs);
 		const made = await lab(LAB);
