@@ -4,6 +4,7 @@ import type { ContainerView } from '../../impl/net.ts';
 import { addCommand } from '../../impl/state/words.ts';
 import { FULL } from '../support/config.ts';
 import { udp } from '../support/frames.ts';
+import { listenToPort } from '../support/sender.ts';
 import { Arena, arenaRequest, DEVICES, PORT } from './arena.ts';
 import { inNested } from './nested.ts';
 import { SOURCES } from './sources.ts';
@@ -47,13 +48,28 @@ const REFUSED: readonly (readonly [string, string, RegExp])[] = [
 	],
 ];
 
-const IPVLAN = 'from an ipvlan device over it';
-/** What an owner puts over eth0, named `top`. */
-const OVER: readonly { title: string; make: string }[] = [
-	{ title: 'from a VLAN over it', make: 'ip link add link eth0 name top type vlan id 5' },
-	{ title: 'from a macvlan device over it', make: 'ip link add link eth0 name top type macvlan mode bridge' },
-	{ title: IPVLAN, make: 'ip link add link eth0 name top type ipvlan mode l2' },
-	{ title: 'from a bridge that it is a port of', make: 'ip link add top type bridge && ip link set eth0 master top' },
+/** What an owner puts over eth0, named `top`, and what the kernel says where eth0 is an ipvlan slave: it takes none of them. */
+const OVER: readonly { title: string; make: string; onSlave: RegExp }[] = [
+	{
+		title: 'from a VLAN over it',
+		make: 'ip link add link eth0 name top type vlan id 5',
+		onSlave: /VLANs not supported/,
+	},
+	{
+		title: 'from a macvlan device over it',
+		make: 'ip link add link eth0 name top type macvlan mode bridge',
+		onSlave: /Invalid argument/,
+	},
+	{
+		title: 'from an ipvlan device over it',
+		make: 'ip link add link eth0 name top type ipvlan mode l2',
+		onSlave: /Operation not permitted/,
+	},
+	{
+		title: 'from a bridge that it is a port of',
+		make: 'ip link add top type bridge && ip link set eth0 master top',
+		onSlave: /Invalid argument/,
+	},
 ];
 
 for (const { device, forward, needs } of DEVICES) {
@@ -94,8 +110,7 @@ for (const { device, forward, needs } of DEVICES) {
 			`ip addr add ${host.ipv4}/32 dev lo; ping -c1 -W1 -I ${host.ipv4} ${peer.ipv4}`,
 		);
 		await tenant(`ip addr del ${api.ipv6}/128 dev eth0; ip addr del ${host.ipv4}/32 dev lo`);
-		for (const { title, make } of OVER) {
-			const slaves = title === IPVLAN && device.startsWith('ipvlan');
+		for (const { title, make, onSlave } of OVER) {
 			const send = [
 				'ip link set top up',
 				`ip addr add ${api.ipv6}/128 dev top nodad`,
@@ -103,7 +118,7 @@ for (const { device, forward, needs } of DEVICES) {
 				`ip route replace ${peer.ipv6}/128 dev top`,
 				`ping -c1 -W1 -I ${api.ipv6} ${peer.ipv6}`,
 			];
-			if (slaves) expect.soft((await tenant(make)).stderr, title).toMatch(/Operation not permitted/);
+			if (device.startsWith('ipvlan')) expect.soft((await tenant(make)).stderr, title).toMatch(onSlave);
 			else await from(title, `${make} && ${send.join(' && ')}`);
 			await tenant(`ip link del top; ip route del ${peer.ipv6}/128`);
 		}
@@ -186,4 +201,24 @@ test('a container that gives its device another MAC and a larger MTU is guarded 
 	};
 	await arena.repel(own, 1);
 	expect((await web.exec(['ip', 'link', 'show', 'eth0'])).stdout).toContain('mtu 9000');
+});
+
+test('an owner who gives an ipvlan slave the address of the host cuts the host off, and no socket hears what was for it', {
+	tags: [FULL],
+	timeout: 300_000,
+}, async ({ lab, requires }) => {
+	await requires('ipvlan', 'tcx');
+	const { web, host, peer, vm } = await lab(arenaRequest('ipvlan-l2', 'native', true));
+	const pings = async () => (await peer.exec(['ping', '-c1', '-W2', host.ipv6], { reject: false })).code === 0;
+	const ear = await listenToPort(vm, 'web', PORT);
+	const say = () =>
+		peer.exec(['socat', '-u', '-', `UDP6-SENDTO:${host.literal(6)}:${PORT}`], { input: 'for the host alone' });
+	expect(await pings()).toBe(true);
+	await web.tenant(['ip', 'addr', 'add', `${host.ipv6}/128`, 'dev', 'eth0', 'nodad']);
+	// ipvlan asks nobody: the limit that bpf/ipvlan.bpf.c names
+	expect(await pings()).toBe(false);
+	await say();
+	expect(await ear.heard()).toEqual([]);
+	await web.tenant(['ip', 'addr', 'del', `${host.ipv6}/128`, 'dev', 'eth0']);
+	expect(await pings()).toBe(true);
 });

@@ -28,6 +28,10 @@ const NO_STACK = 'no stack takes it';
 const ON_L2_ALONE = controls({ pair: NO_STACK, l2: 'peer', l3: NO_STACK });
 const ON_PAIRS_AND_L2 = controls({ pair: 'peer', l2: 'peer', l3: NO_STACK });
 
+/** netkit in layer 2 leaves it to the sender what a frame is said to carry: the host's device has it, and no stack takes it. */
+const AS_SAID = (device: Device) => (device === 'netkit-l2' ? 'host' : ON_PAIRS_AND_L2(device));
+const UNKNOWN = (device: Device) => (device.startsWith('netkit') ? 'host' : ON_PAIRS_AND_L2(device));
+
 function by(of: Record<'veth' | 'netkit-l2' | 'netkit-l3' | 'ipvlan', Verdict>): (device: Device) => Verdict {
 	return (device) => of[device.startsWith('ipvlan') ? 'ipvlan' : (device as keyof typeof of)];
 }
@@ -65,7 +69,7 @@ export const HEADERS: readonly Attack[] = [
 		shots: (arena, nonce) => [own(arena, nonce(0), { source: arena.lab.api.ipv6 })],
 		socket: { protocol: ETHERTYPE.ipv4 },
 		verdict: by({ veth: 'SPOOFED_SOURCE', 'netkit-l2': 'MALFORMED', 'netkit-l3': 'MALFORMED', ipvlan: 'NOT_IP' }),
-		control: ON_PAIRS_AND_L2,
+		control: AS_SAID,
 	},
 	{
 		title: 'a container cannot send another protocol than its socket says: IPv6 that is called ARP',
@@ -77,14 +81,14 @@ export const HEADERS: readonly Attack[] = [
 			'netkit-l3': 'MALFORMED',
 			ipvlan: 'NOT_IP',
 		}),
-		control: ON_PAIRS_AND_L2,
+		control: AS_SAID,
 	},
 	{
 		title: 'a container cannot send another protocol than its socket says: IPv6 of a protocol that nobody knows',
 		shots: (arena, nonce) => [own(arena, nonce(0), { source: arena.lab.api.ipv6 })],
 		socket: { protocol: 0x88b5 },
 		verdict: by({ veth: 'SPOOFED_SOURCE', 'netkit-l2': 'NOT_IP', 'netkit-l3': 'NOT_IP', ipvlan: 'NOT_IP' }),
-		control: ON_PAIRS_AND_L2,
+		control: UNKNOWN,
 	},
 	{
 		title: 'a container cannot reach another through its uplink by a protocol that ipvlan does not know',
@@ -234,13 +238,13 @@ export const HEADERS: readonly Attack[] = [
 				),
 			].map((frame) => ({ ...frame, to: arena.localMac })),
 		verdict: 'MARTIAN',
-		control: controls({ pair: 'peer', l2: 'the uplink takes it for its own', l3: 'peer' }),
+		control: controls({ pair: 'peer', l2: 'the uplink takes it for its own', l3: 'host socket' }),
 	},
 	{
 		title: "a container cannot reach its host's IPv4 address, mapped into IPv6",
 		shots: (arena, nonce) => [own(arena, nonce(0), { destination: `::ffff:${arena.lab.host.ipv4}` })],
 		verdict: 'MARTIAN',
-		control: 'peer',
+		control: controls({ pair: 'peer', l2: 'peer', l3: 'the host has no route to there' }),
 	},
 	{
 		title: 'a container cannot send multicast',
@@ -255,7 +259,7 @@ export const HEADERS: readonly Attack[] = [
 			})),
 		],
 		verdict: 'LINK_SCOPE',
-		control: controls({ pair: 'host socket', l2: 'peer', l3: 'peer' }),
+		control: controls({ pair: 'host socket', l2: 'peer', l3: 'ipvlan in layer 3 takes no frame for many' }),
 	},
 	{
 		title: 'a container cannot send broadcast',
@@ -272,7 +276,7 @@ export const HEADERS: readonly Attack[] = [
 			own(arena, nonce(1), { destination: '169.254.169.254' }, 4),
 		],
 		verdict: 'LINK_SCOPE',
-		control: 'peer',
+		control: controls({ pair: 'peer', l2: 'peer', l3: 'nobody answers who has it' }),
 	},
 	{
 		title: "a container cannot send with another's MAC address",

@@ -139,7 +139,8 @@ export const NEIGHBOURS: readonly Attack[] = [
 				nonce(1),
 			),
 		],
-		verdict: 'SPOOFED_SOURCE',
+		// from nobody, as a stack does that is new: nobody's neighbour, where neighbours are answered
+		verdict: (device) => (device === 'ipvlan-l2' ? 'SPOOFED_SOURCE' : ['SPOOFED_SOURCE', 'SPOOFED_NEIGHBOUR']),
 		control: HOST_OR_PEER,
 	},
 	{

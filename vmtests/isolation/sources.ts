@@ -167,6 +167,10 @@ export const SOURCES: readonly Attack[] = [
 			// in layer 3 ipvlan drops by itself what has no protocol, as its socket has none
 			return device.startsWith('ipvlan') ? [] : 'SPOOFED_SOURCE';
 		},
-		control: controls({ pair: 'peer', l2: 'peer', l3: 'ipvlan takes no frame without a protocol' }),
+		control: (device) =>
+			// without a protocol netkit in layer 2 has it for nobody but its own other end
+			device === 'netkit-l2'
+				? 'host'
+				: controls({ pair: 'peer', l2: 'peer', l3: 'ipvlan takes no frame without a protocol' })(device),
 	},
 ];
