@@ -34,6 +34,8 @@ export interface ForkGrant {
 export interface LabRequest extends MachineRequest {
 	/** key of everything the lab is made of, but for its kernel */
 	lab: string;
+	/** key of the lab that it is built on, which must be there; the bare kernel without */
+	on?: string;
 	/** its name for people: `netkit-l3 redirect` */
 	what?: string;
 }

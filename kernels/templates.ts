@@ -82,9 +82,9 @@ export class Templates {
 	}
 
 	makeLab(request: LabRequest, build: LabBuilder): Promise<Template> {
-		const { kernel, profile = 'functional', nics, lab, what = 'a lab' } = request;
+		const { kernel, profile = 'functional', nics, lab, on, what = 'a lab' } = request;
 		return this.#once(`${kernel} ${profile} nics ${nics ?? 0} ${lab}`, async () => {
-			const below = await this.kernel(kernel, profile, nics);
+			const below = on ? await this.lab(kernel, profile, on, nics) : await this.kernel(kernel, profile, nics);
 			return this.#sound('lab', keyOf('lab', below.key, lab), below.guest, async (dir) => {
 				this.#note(`building ${what} on linux ${below.guest.kernel.id} once`);
 				const started = performance.now();

@@ -1,6 +1,7 @@
 /**
  * A lab, from the host's side: a container `web`, its `host`, a `peer` beyond the wire, and a tracer over all of them. Built once for
- * each kernel and content by `impl` inside a guest, saved, and forked for each test that asks for it.
+ * each kernel and content by `impl` inside a guest, saved, and forked for each test that asks for it. What labs have in common, the
+ * modules and the tracer, takes longer than the rest: it is built once for each kernel, and labs on top of it.
  */
 
 import { basename } from 'node:path';
@@ -8,6 +9,7 @@ import { FORWARDS_OF } from '../../impl/container.ts';
 import { keyOf } from '../../kernels/cache.ts';
 import type { PoolClient, PoolVm } from '../../kernels/client.ts';
 import { PathproofError } from '../../kernels/errors.ts';
+import type { MachineRequest } from '../../kernels/pool-protocol.ts';
 import type { Profile, Remote } from '../../kernels/vm.ts';
 import type { Nics } from '../../kernels/wire.ts';
 import { buildProgram } from './build.ts';
@@ -154,24 +156,43 @@ export function openLab({ forks, pool, kernel }: LabMaker): (request?: LabReques
 		const options = labOptions(request, kernel.tier);
 		const { files, key } = await payload();
 		const lab = keyOf('lab', key, options);
-		const nics = nicsOf(options);
-		const what = `a lab (${options.device}, ${options.forward})`;
+		const machine = { kernel: kernel.request, profile: request.profile, nics: nicsOf(options) };
+		const on = isTracedAsUsual(options) ? await ensureTracer(pool, machine) : undefined;
 		const state = await pool.ensureLab<LabState>({
-			kernel: kernel.request,
-			profile: request.profile,
-			nics,
+			...machine,
 			lab,
-			what,
+			on,
+			what: `a lab (${options.device}, ${options.forward})`,
 			async build(vm) {
-				await vm.install(files);
+				if (!on) await vm.install(files);
 				return vm.use<typeof import('./guest/lab.ts')>(GUEST.lab).buildLab(options);
 			},
 		});
-		const forked = new Lab(await forks.take({ kernel: kernel.request, profile: request.profile, nics, lab }), state);
+		const forked = new Lab(await forks.take({ ...machine, lab }), state);
 		forks.watch?.(forked);
 		await request.setup?.(forked);
 		return forked;
 	};
+}
+
+function isTracedAsUsual({ tracer = true, ringBytes }: LabOptions): boolean {
+	return tracer && ringBytes === undefined;
+}
+
+/** What labs of this machine are built on. Answers its key. */
+async function ensureTracer(pool: PoolClient, machine: MachineRequest): Promise<string> {
+	const { files, key } = await payload();
+	const lab = keyOf('tracer', key);
+	await pool.ensureLab({
+		...machine,
+		lab,
+		what: 'a tracer',
+		async build(vm) {
+			await vm.install(files);
+			await vm.use<typeof import('./guest/lab.ts')>(GUEST.lab).prepareLab();
+		},
+	});
+	return lab;
 }
 
 /** Of the guest's hardware: two for each wire outside of it. */

@@ -30,7 +30,7 @@ import { WIRES as NICS } from '../../../kernels/wire.ts';
 import type { ContainerName, DropCount, LabContainer, LabNode, LabOptions, LabState, Wire } from '../types.ts';
 import { explained } from './explain.ts';
 import { installLauncher } from './launcher.ts';
-import { attachTracer } from './tracer.ts';
+import { attachTracer, loadTracer } from './tracer.ts';
 
 const HOST: LabNode = { name: 'host', netns: null, ipv6: '2001:db8:0:1::1', ipv4: '192.0.2.1' };
 const PEER: LabNode = { name: 'peer', netns: 'peer', ipv6: '2001:db8:0:1::2', ipv4: '192.0.2.2' };
@@ -79,6 +79,11 @@ function nic(mac: string): string {
 	);
 	if (found) return found;
 	throw new Error(`no NIC has the address ${mac}: the guest was not asked with NICs`);
+}
+
+/** What every lab begins with, whatever its devices. Throws a PathproofError (`call`). */
+export function prepareLab(): Promise<void> {
+	return explained(() => loadTracer());
 }
 
 /** Builds it in this guest, which must have none yet, and attaches the tracer. Throws a PathproofError (`call`). */

@@ -42,7 +42,8 @@ interface Tracer {
 	/** what is loaded: the kernel counts what it missed */
 	programs: { symbol: string; fd: number }[];
 	symbols: string[];
-	drops: DropNames;
+	/** null until it is attached to programs: by then the modules are here whose functions may drop */
+	drops: DropNames | null;
 	/** null where no trace is running */
 	running: { draining: NodeJS.Timeout; missedBefore: number } | null;
 }
@@ -67,11 +68,18 @@ const QUIET_TRIES = 20;
 
 let tracer: Tracer | undefined;
 
-/** Attaches what is not attached yet: itself once, and to programs that came since. Answers what is watched. */
-export function attachTracer({ ringBytes = RING_BYTES }: TracerOptions = {}): { symbols: string[] } {
+/** Attaches itself to the kernel, once. */
+export function loadTracer({ ringBytes = RING_BYTES }: TracerOptions = {}): void {
 	tracer ??= load(ringBytes);
-	tracePrograms(tracer.maps);
-	return { symbols: tracer.symbols };
+}
+
+/** Attaches what is not attached yet: itself, and to programs that came since. Answers what is watched. */
+export function attachTracer(options: TracerOptions = {}): { symbols: string[] } {
+	loadTracer(options);
+	const { maps, symbols } = tracer!;
+	tracePrograms(maps);
+	tracer!.drops ??= dropNames();
+	return { symbols };
 }
 
 /** From here on, packets that match are followed. Throws a PathproofError where a trace is running. */
@@ -134,7 +142,7 @@ function taken(missedBefore: number): RawTrace {
 		lostEvents: unwritten + missed() - missedBefore,
 		symbols,
 		untraced: untracedPrograms(),
-		reasons: [...tracer!.drops.reasons.values()],
+		reasons: [...tracer!.drops!.reasons.values()],
 	};
 }
 
@@ -145,7 +153,7 @@ function missed(): number {
 
 /** What the numbers in these records mean: asked now, while the programs are where they were. */
 function namesOf(records: Buffer): EventNames {
-	const { drops } = tracer!;
+	const drops = tracer!.drops!;
 	const netns = netnsNames();
 	const run = programRuns();
 	const reasons = new Map<number, string>();
@@ -200,7 +208,7 @@ function load(ringBytes: number): Tracer {
 			.filter(({ way, twice, symbol }) => way !== 'fexit' && !(twice && !byKprobe.has(symbol)))
 			.map(({ symbol, way }) => ({ symbol, fd: object.programFd(programName(symbol, way, byKprobe)) })),
 		symbols: watched.map(({ symbol }) => symbol),
-		drops: dropNames(),
+		drops: null,
 		running: null,
 	};
 }
