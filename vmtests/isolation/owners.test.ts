@@ -8,7 +8,7 @@ import { Arena, arenaRequest, DEVICES, gate, PORT } from './arena.ts';
 const MINE = 'for-web-alone-4711';
 const THEIRS = 'between-peer-and-api-0815';
 
-for (const { device, forward, needs, tags } of DEVICES) {
+for (const { device, forward, needs } of DEVICES) {
 	test(`the owner of a container on ${device} sees with tcpdump what is theirs, and nothing of others`, {
 		tags: [FULL],
 	}, async ({ lab, requires }) => {
@@ -33,7 +33,7 @@ for (const { device, forward, needs, tags } of DEVICES) {
 	});
 
 	test(`a filter and an XDP program of the owner's on ${device} have their way inside, and none outside`, {
-		tags,
+		tags: [FULL],
 	}, async ({ lab, requires }) => {
 		await requires(...needs);
 		const here = await lab(arenaRequest(device, forward, true));
@@ -68,7 +68,7 @@ for (const { device, forward, needs, tags } of DEVICES) {
 	});
 
 	test(`a container on ${device} that floods is dropped to the last frame, and its neighbour loses none`, {
-		tags,
+		tags: [FULL],
 		timeout: 300_000,
 	}, async ({ lab, requires }) => {
 		await requires(...needs);

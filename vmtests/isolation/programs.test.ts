@@ -1,5 +1,6 @@
 /** The host's programs, as a container's owner finds them: out of reach, and none the weaker for what the owner puts beside them. */
 import { buildProgram, type Device, expect, type Lab, test } from 'pathproof';
+import { FULL } from '../support/config.ts';
 import { addressBytes, PROTOCOL } from '../support/frames.ts';
 import { callBpf, listenOn } from '../support/sender.ts';
 import { Arena, arenaRequest, DEVICES } from './arena.ts';
@@ -109,7 +110,7 @@ function words(...values: number[]): Buffer {
 
 for (const { device, forward, needs, tags } of DEVICES) {
 	test(`the owner of a container on ${device} cannot remove, replace or outrun the host's programs`, {
-		tags,
+		tags: [FULL],
 		timeout: 300_000,
 	}, async ({ lab, requires }) => {
 		await requires(...needs);
