@@ -186,6 +186,7 @@ function parseRequest(name: string, options: AddOptions): ContainerRequest {
 			forward: 'native',
 			...common,
 			guard: false,
+			uplinks: uplink.map(parseUplink),
 			identity: Object.fromEntries(told),
 		} as ContainerRequest;
 	if (mode !== 'netns') throw usage(`"${mode}" is no mode`, 'use one of netns, identity');

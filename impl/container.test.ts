@@ -122,6 +122,8 @@ test('an identity has a cgroup of its own name and may bind every port, unless i
 	const wrong: [() => unknown, string][] = [
 		[() => ask({}, { ipv6: null }), 'web has no address'],
 		[() => ask({}, { device: 'veth', forward: 'redirect' }), "web cannot have a veth and the host's netns"],
+		[() => ask({}, { uplinks: [{ device: 'eth0' }] }), 'web shares the netns of the host'],
+		[() => ask({}, { netns: 'web' }), 'web shares the netns of the host'],
 		[() => ask({ cgroup: 'web' }), 'web is no cgroup'],
 		[() => ask({ ports: [range(0, 80)] }), '0-80 is no range of ports'],
 		[() => ask({ reserved: [range(90, 80)] }), '90-80 is no range of ports'],

@@ -111,6 +111,8 @@ export function containerSpec(request: ContainerRequest): ContainerSpec {
 			refuse(`${address} is no address that one can be reached by`, 'a unicast address that is routed to this host');
 	if (spec.identity && device !== 'none')
 		refuse(`${name} cannot have a ${device} and the host's netns`, 'leave the device out, or --mode identity');
+	if (spec.identity && (uplinks.length || spec.netns !== null))
+		refuse(`${name} shares the netns of the host, and its routes`, 'leave uplinks and netns out, or --mode identity');
 	if (device === 'none' && !spec.identity) return spec;
 	if (ipv6 === null && ipv4 === null) refuse(`${name} has no address`, 'give it an IPv6 or an IPv4 address, or both');
 	if (spec.identity) return { ...spec, ipv6: ipv6 && canonical(ipv6) };

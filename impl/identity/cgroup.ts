@@ -1,5 +1,6 @@
 /** The cgroup that is an identity container. */
-import { statfsSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statfsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import type { ContainerSpec } from '../container.ts';
 import { containerCgroup } from '../devices/none.ts';
 import { DatapathError } from '../errors.ts';
@@ -9,6 +10,12 @@ const CGROUP2_MAGIC = 0x63677270;
 
 export function cgroupOf({ name, identity }: Pick<ContainerSpec, 'name' | 'identity'>): string {
 	return identity?.cgroup ?? containerCgroup(name);
+}
+
+/** Whether there are processes in it, or in a cgroup within it. */
+export function isPopulated(path: string): boolean {
+	const events = join(path, 'cgroup.events');
+	return existsSync(events) && /^populated 1$/m.test(readFileSync(events, 'latin1'));
 }
 
 /** Null where there is no such directory. Throws a DatapathError where it is not of cgroup v2, which alone has BPF. */

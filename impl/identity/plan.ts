@@ -8,7 +8,7 @@ import { addressesOf, compareHostRows, forget, updateHostRows } from '../forward
 import { ipSteps } from '../plan/steps.ts';
 import type { Others } from '../state/records.ts';
 import type { Step } from '../step.ts';
-import { cgroupId, cgroupOf } from './cgroup.ts';
+import { cgroupId, cgroupOf, isPopulated } from './cgroup.ts';
 import { attachIdentity, detachIdentity, FIRST_PROGRAM, identityLinks, identityPrograms } from './links.ts';
 import { backendAddress, MAX_BACKENDS, writeServices } from './services.ts';
 import type { Share } from './spec.ts';
@@ -61,10 +61,15 @@ export function planIdentity(spec: ContainerSpec, others: Others): Step[] {
 	];
 }
 
-/** For what is whole, half made or half taken away. `others`: those that stay. */
+/**
+ * For what is whole, half made or half taken away. `others`: those that stay. Throws a DatapathError while processes are in a cgroup that
+ * would go: they are not turned into the host's.
+ */
 export function planIdentityRemoval(spec: ContainerSpec, others: Others): Step[] {
 	const { name } = spec;
 	const path = cgroupOf(spec);
+	if (spec.identity!.cgroup === null && isPopulated(path))
+		throw new DatapathError(`there are processes in ${path}`, { hint: `echo 1 > ${path}/cgroup.kill` });
 	const last = !others().some(({ device }) => device === 'none');
 	const present = ownHexes();
 	const addresses = ownedAddresses(spec).filter(({ address }) => present.has(hexOf(address)));
@@ -79,7 +84,6 @@ export function planIdentityRemoval(spec: ContainerSpec, others: Others): Step[]
 					},
 				]
 			: []),
-		// before the rest, since it is refused while there are processes in it
 		...(spec.identity!.cgroup === null ? [{ what: `rmdir ${path}`, run: () => removeCgroup(name, last) }] : []),
 		...(identityLinks(name).length
 			? [{ what: `detach the programs of ${name} from ${path}`, run: () => detachIdentity(name) }]
