@@ -167,6 +167,12 @@ const TABLE = {
 		since: '6.15',
 		commit: '4b82b181a26c',
 	},
+	'cgroup-low-ports': {
+		what: 'cgroup programs that let ports below 1024 be bound without the capability',
+		probed: 'a program at bind that answers so',
+		since: '5.12',
+		commit: '772412176fb9',
+	},
 	'cgroup-unix': {
 		what: 'cgroup hooks of unix sockets',
 		probed: 'a program for connect',

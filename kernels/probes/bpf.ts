@@ -29,6 +29,7 @@ export const PROGRAM = { kprobe: 2, classifier: 3, xdp: 6, cgroupSkb: 8, cgroupS
 /** enum bpf_attach_type */
 export const ATTACH = {
 	cgroupInetEgress: 1,
+	cgroupInet6Bind: 9,
 	fentry: 24,
 	xdp: 37,
 	kprobeMulti: 42,

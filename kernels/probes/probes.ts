@@ -134,6 +134,8 @@ export const PROBES: Record<FeatureName, () => Answer> = {
 	'netns-cookie-tc': () => yes(hasHelper(PROGRAM.classifier, HELPER.getNetnsCookie)),
 	'cgroup-mprog': cgroupFlags(BPF_F_BEFORE),
 	'cgroup-preorder': cgroupFlags(BPF_F_PREORDER),
+	'cgroup-low-ports': () =>
+		using(load(PROGRAM.cgroupSockAddr, [move(0, 3), exit()], { attach: ATTACH.cgroupInet6Bind }), () => 0),
 	'cgroup-unix': () =>
 		using(load(PROGRAM.cgroupSockAddr, [move(0, 1), exit()], { attach: ATTACH.cgroupUnixConnect }), () => 0),
 	'drop-reasons': () => inFile('/sys/kernel/tracing/events/skb/kfree_skb/format', /\breason;/),

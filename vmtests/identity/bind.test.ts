@@ -102,3 +102,23 @@ test('an address that is shared belongs to each container by its ports', { tags:
 		}),
 	).rejects.toThrow(`tcp port 443 of ${vip} is api's already`);
 });
+
+test('a port below 1024 takes the capability, or a container that is given low ports', {
+	tags: [FULL],
+}, async ({ lab, requires }) => {
+	await requires('modules', 'cgroup-low-ports');
+	const { net, run } = await identityScene(lab);
+	const script = `
+import socket
+for port in 80, 8080:
+    for family, address in (socket.AF_INET6, '::'), (socket.AF_INET, '0.0.0.0'):
+        try: socket.socket(family).bind((address, port)); print(port, 'bound')
+        except OSError as error: print(port, error.errno)`;
+	const unprivileged = ['setpriv', '--reuid', '1000', '--clear-groups', '--inh-caps=-all', 'python3', '-c', script];
+	await net.addContainer(identity('web'));
+	await net.addContainer(identity('api', { lowPorts: true, reserved: [{ first: 8080, last: 8080 }] }));
+	const outcome = async (name: string) => (await run(name, unprivileged)).stdout.trim().split('\n');
+	expect(await outcome('web')).toEqual(['80 13', '80 13', '8080 bound', '8080 bound']);
+	expect(await outcome('api')).toEqual(['80 bound', '80 bound', '8080 1', '8080 1']);
+	expect(await net.checkHost()).toEqual([]);
+});
