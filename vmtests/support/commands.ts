@@ -9,7 +9,7 @@ export function register(program: Command): void {
 		.argument('[vitest...]', "vitest's own arguments: file filters, -t NAME, --watch, --shard 1/2, --reporter …")
 		.option('--kernel <selector>', 'e.g. 6.12, 6.12.95, ">=6.6", default, all, 5.10,7.3, the path of a build tree')
 		.option('--full', 'the long tests too')
-		.option('--accept-counts', 'commit to as many tests per kernel as ran now (fixtures/test-counts.json)')
+		.option('--accept-counts', 'commit to as many tests per default kernel as ran now (fixtures/test-counts.json)')
 		.option('--json', 'one document on stdout, all else on stderr')
 		.allowUnknownOption()
 		.allowExcessArguments()
