@@ -81,6 +81,9 @@ function nic(mac: string): string {
 	throw new Error(`no NIC has the address ${mac}: the guest was not asked with NICs`);
 }
 
+/** What a link listens to it tells twice, each time within a second (RFC 3810, 9.11): no packet of a test's. */
+const LISTENERS_TOLD_MS = 2_200;
+
 /** What every lab begins with, whatever its devices. Throws a PathproofError (`call`). */
 export function prepareLab(): Promise<void> {
 	return explained(() => loadTracer());
@@ -139,6 +142,7 @@ async function build(options: LabOptions): Promise<LabState> {
 		programs: [...programs.values()],
 	};
 	if (options.tracer ?? true) attachTracer({ ringBytes: options.ringBytes });
+	await sleep(LISTENERS_TOLD_MS);
 	return state;
 }
 
