@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'pathproof';
 import { addWords, request, scene } from '../state/scene.ts';
+import { FULL } from '../support/config.ts';
 import { netChangeDocument, netCheckDocument, netLsDocument, netShowDocument } from '../support/schema.ts';
 
 const VETH = request('web', { device: 'veth', forward: 'redirect' });
@@ -17,7 +18,7 @@ test('adds once, says so, and refuses another of the same name', async ({ lab, r
 	);
 });
 
-test('removes what is there, and refuses what is not', async ({ lab, requires }) => {
+test('removes what is there, and refuses what is not', { tags: [FULL] }, async ({ lab, requires }) => {
 	await requires('veth');
 	const { done, pathproof } = await scene(lab);
 	expect(await pathproof(['net', 'rm', 'web'])).toMatchObject({
@@ -33,7 +34,10 @@ test('removes what is there, and refuses what is not', async ({ lab, requires })
 	expect(await done(['net', 'rm', '--all'])).toBe('there is no container\n');
 });
 
-test('says first what it would do, changes nothing, and then does exactly that', async ({ lab, requires }) => {
+test('says first what it would do, changes nothing, and then does exactly that', { tags: [FULL] }, async ({
+	lab,
+	requires,
+}) => {
 	await requires('veth');
 	const { done, state } = await scene(lab);
 	const steps = async (words: string[]) => JSON.parse(await done([...words, '--json'])) as { steps: string[] };
