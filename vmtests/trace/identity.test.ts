@@ -6,25 +6,25 @@ import { turn } from '../support/turns.ts';
 const FORWARDED =
 	'web:eth0 xmit, host backlog, host:web receive, host:web ingress[egress_guard → pass], host ip6 receive, host ip6 forward, host:eth0 xmit, peer:eth0 receive';
 
-test(
-	'a segment that a device cuts up has gone on in its pieces, and all of them arrive',
-	turn(0),
-	async ({ lab, requires }) => {
-		await requires('veth');
-		const { web, host, peer, trace } = await lab({ device: 'veth', forward: 'stack' });
-		await host.exec(['ethtool', '-K', 'eth0', 'tso', 'off', 'gso', 'off']);
-		const bulk = await trace({ protocol: 'tcp' }, () => web.iperf3(peer, { megabytes: 1 }));
-		expect(bulk).toBeAccountedFor();
-		const segmented = bulk.out.filter(({ fate }) => fate === 'segmented');
-		expect(segmented.length).toBeGreaterThan(0);
-		expect(segmented).toFollowPath(
-			path`web:eth0 xmit, host backlog, host:web receive, host:web ingress[egress_guard → pass], host ip6 receive, host ip6 forward`,
-		);
-		const pieces = bulk.out.filter(({ hops }) => hops[0]?.hop === 'host:eth0 xmit');
-		expect(pieces.length).toBeGreaterThan(segmented.length);
-		expect(pieces).toFollowPath(path`host:eth0 xmit, peer:eth0 receive, peer tcp deliver`, { ignoring: DUPLICATES });
-	},
-);
+// One that TCP sends again, as to a guest that is slow, is not told from its first pieces: then this fails.
+test('a segment that a device cuts up has gone on in its pieces, and all of them arrive', { tags: [FULL] }, async ({
+	lab,
+	requires,
+}) => {
+	await requires('veth');
+	const { web, host, peer, trace } = await lab({ device: 'veth', forward: 'stack' });
+	await host.exec(['ethtool', '-K', 'eth0', 'tso', 'off', 'gso', 'off']);
+	const bulk = await trace({ protocol: 'tcp' }, () => web.iperf3(peer, { megabytes: 1 }));
+	expect(bulk).toBeAccountedFor();
+	const segmented = bulk.out.filter(({ fate }) => fate === 'segmented');
+	expect(segmented.length).toBeGreaterThan(0);
+	expect(segmented).toFollowPath(
+		path`web:eth0 xmit, host backlog, host:web receive, host:web ingress[egress_guard → pass], host ip6 receive, host ip6 forward`,
+	);
+	const pieces = bulk.out.filter(({ hops }) => hops[0]?.hop === 'host:eth0 xmit');
+	expect(pieces.length).toBeGreaterThan(segmented.length);
+	expect(pieces).toFollowPath(path`host:eth0 xmit, peer:eth0 receive, peer tcp deliver`, { ignoring: DUPLICATES });
+});
 
 for (const family of [6, 4] as const)
 	test(
