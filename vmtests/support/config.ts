@@ -8,7 +8,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { TestProjectInlineConfiguration, ViteUserConfig } from 'vitest/config';
-import { selectKernels } from './select.ts';
+import { askedSelector, selectKernels } from './select.ts';
 import './provided.ts';
 
 export interface KernelConfig {
@@ -62,7 +62,7 @@ export async function kernelProjects({
 	exclude,
 	test,
 }: KernelConfig = {}): Promise<TestProjectInlineConfiguration[]> {
-	const kernels = await selectKernels(kernel ?? (process.env.PATHPROOF_KERNEL || 'default'));
+	const kernels = await selectKernels(kernel ?? askedSelector());
 	return kernels.map((chosen) => ({
 		test: {
 			name: `linux-${chosen.id}`,

@@ -7,7 +7,7 @@ import { createCLI, parseCLI, startVitest, type Vitest } from 'vitest/node';
 import { PathproofError } from '../../kernels/errors.ts';
 import { NOT_FULL } from './config.ts';
 import { acceptCounts, countsOf, lacking, readCounts } from './counts.ts';
-import { selectKernels } from './select.ts';
+import { askedSelector, DEFAULT_KERNELS, selectKernels } from './select.ts';
 import { judgeRun, type Verdict } from './verdict.ts';
 
 export interface Options {
@@ -18,7 +18,6 @@ export interface Options {
 }
 
 const COUNTS = 'fixtures/test-counts.json';
-const DEFAULT_KERNELS = 'default';
 
 /** Answers the exit code; in watch mode, only once the watching ends. */
 export async function runTests(words: readonly string[], options: Options): Promise<number> {
@@ -27,7 +26,7 @@ export async function runTests(words: readonly string[], options: Options): Prom
 	if (options.full) process.env.PATHPROOF_FULL = '1';
 	const { filter, options: given } = parse(words);
 	// vitest would tell of a wrong selector as of a broken configuration file.
-	await selectKernels(process.env.PATHPROOF_KERNEL || DEFAULT_KERNELS);
+	await selectKernels(askedSelector());
 	const report = process.env.PATHPROOF_TEST_REPORT;
 	const reporters = [...[given.reporters ?? given.reporter ?? []].flat(), ...(report ? ['json'] : [])];
 	const vitest = await startVitest(
@@ -76,7 +75,7 @@ function countProblems(
 	const file = join(config.root, COUNTS);
 	const partial =
 		// the kernels of a run share its tests among them: see turns.ts
-		(process.env.PATHPROOF_KERNEL || DEFAULT_KERNELS) !== DEFAULT_KERNELS ||
+		askedSelector() !== DEFAULT_KERNELS ||
 		filter.length ||
 		config.testNamePattern ||
 		config.shard ||

@@ -3,6 +3,13 @@ import type { CatalogueEntry, Kernel } from '../../kernels/kernel.ts';
 import { resolveKernels } from '../../kernels/pull.ts';
 import type { ProvidedKernel } from './provided.ts';
 
+export const DEFAULT_KERNELS = 'default';
+
+/** What `pathproof test --kernel` set, or whoever runs vitest by itself. */
+export function askedSelector(): string {
+	return process.env.PATHPROOF_KERNEL || DEFAULT_KERNELS;
+}
+
 export async function selectKernels(selector: string): Promise<ProvidedKernel[]> {
 	return (await resolveKernels(selector)).map(provided);
 }
