@@ -6,7 +6,6 @@ import { turn } from '../support/turns.ts';
 const FORWARDED =
 	'web:eth0 xmit, host backlog, host:web receive, host:web ingress[egress_guard → pass], host ip6 receive, host ip6 forward, host:eth0 xmit, peer:eth0 receive';
 
-// One that TCP sends again, as to a guest that is slow, is not told from its first pieces: then this fails.
 test('a segment that a device cuts up has gone on in its pieces, and all of them arrive', { tags: [FULL] }, async ({
 	lab,
 	requires,

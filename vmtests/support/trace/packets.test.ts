@@ -1,38 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { packetPaths } from './hops.ts';
-import { event } from './sample.ts';
+import { segment, waysOf } from './sample.ts';
 import type { PacketEvent } from './types.ts';
-
-let clock = 0;
-
-/** A TCP segment from web to peer; each event is a microsecond after the one before. */
-function segment(kind: PacketEvent['kind'], place: string, sequence: number, payload: number, skb = '1'): PacketEvent {
-	const [netns, device = null] = place.split(':');
-	clock += 1000;
-	return event(kind, {
-		time: clock,
-		kind,
-		skb,
-		head: skb,
-		netns: netns!,
-		device,
-		length: payload + 60,
-		payload,
-		protocol: 'tcp',
-		source: '2001:db8::1',
-		destination: '2001:db8::2',
-		destinationPort: 80,
-		tcp: { flags: 16, sequence: sequence >>> 0, acknowledged: 7 },
-	});
-}
-
-const way = (events: PacketEvent[]) =>
-	packetPaths(events, 0).map(({ hops, fate }) => `${hops.map(({ hop }) => hop).join(', ')}: ${fate}`);
 
 describe('a large segment', () => {
 	test('that a device cuts up has gone on in its pieces', () => {
 		expect(
-			way([
+			waysOf([
 				segment('xmit', 'web:eth0', 1000, 2800),
 				segment('receive', 'host:web', 1000, 2800),
 				segment('xmit', 'host:eth0', 1000, 1400, '2'),
@@ -46,7 +20,7 @@ describe('a large segment', () => {
 	});
 
 	test('is not explained by pieces that leave a gap', () => {
-		const [large] = way([
+		const [large] = waysOf([
 			segment('receive', 'host:web', 1000, 2800),
 			segment('xmit', 'host:eth0', 1000, 1400, '2'),
 			segment('xmit', 'host:eth0', 2500, 1300, '3'),
@@ -55,7 +29,7 @@ describe('a large segment', () => {
 	});
 
 	test('wraps with the sequence numbers', () => {
-		const [large] = way([
+		const [large] = waysOf([
 			segment('receive', 'host:web', 0xffff_fc00, 2800),
 			segment('xmit', 'host:eth0', 0xffff_fc00, 1400, '2'),
 			segment('xmit', 'host:eth0', 0xffff_fc00 + 1400, 1400, '3'),
@@ -73,14 +47,14 @@ test('a large datagram has gone on in smaller ones that add up to it, and in no 
 	const large = () => datagram('note', 'web', 0, 1200);
 	const pieces = (...sizes: number[]) =>
 		sizes.map((size, index) => datagram('xmit', 'web:eth0', 0, size, `${index + 2}`));
-	expect(way([large(), ...pieces(500, 500, 200)])[0]).toBe(': segmented');
-	expect(way([large(), ...pieces(500, 500, 100)])[0]).toBe(': unexplained');
-	expect(way([...pieces(500, 500), large(), ...pieces(200)]).at(2)).toBe(': unexplained');
+	expect(waysOf([large(), ...pieces(500, 500, 200)])[0]).toBe(': segmented');
+	expect(waysOf([large(), ...pieces(500, 500, 100)])[0]).toBe(': unexplained');
+	expect(waysOf([...pieces(500, 500), large(), ...pieces(200)]).at(2)).toBe(': unexplained');
 });
 
 test('small segments that are made into one have gone on in it', () => {
 	expect(
-		way([
+		waysOf([
 			segment('receive', 'host:eth0', 1000, 1400, '2'),
 			segment('receive', 'host:eth0', 2400, 1400, '3'),
 			segment('xmit', 'host:web', 1000, 2800, '2'),
@@ -90,7 +64,7 @@ test('small segments that are made into one have gone on in it', () => {
 
 test('a segment that was lost is not explained by the same bytes sent again', () => {
 	expect(
-		way([
+		waysOf([
 			segment('xmit', 'web:eth0', 1000, 1400),
 			segment('xmit', 'web:eth0', 1000, 1400, '2'),
 			segment('tcp deliver', 'peer', 1000, 1400, '2'),
@@ -100,15 +74,15 @@ test('a segment that was lost is not explained by the same bytes sent again', ()
 
 test('a packet that comes to a place again is another one, unless it goes in a circle', () => {
 	const circle = [segment('redirect', 'host:web', 1, 10), segment('redirect', 'host:web', 1, 10)];
-	expect(way(circle)).toEqual(['host:web ingress, host:web ingress: unexplained']);
+	expect(waysOf(circle)).toEqual(['host:web ingress, host:web ingress: unexplained']);
 	const twice = [segment('redirect', 'host:web', 1, 10), segment('redirect', 'host:web', 1, 10, '2')];
-	expect(way(twice)).toHaveLength(2);
+	expect(waysOf(twice)).toHaveLength(2);
 });
 
 test('a packet and its clone, which are on their way at once, are told apart', () => {
 	const clone = (kind: PacketEvent['kind'], place: string) => ({ ...segment(kind, place, 1, 10, '2'), head: '1' });
 	expect(
-		way([
+		waysOf([
 			segment('qdisc', 'host:eth0', 1, 10),
 			clone('xmit', 'host:eth0'),
 			segment('xmit', 'host:eth0', 1, 10),
@@ -129,14 +103,14 @@ test("what a socket frees, when no device has it any more, does not turn a packe
 
 test('what waits where it was last seen is queued', () => {
 	const enqueued = { ...segment('qdisc', 'host:eth0', 1, 10), symbol: 'qdisc_enqueue' };
-	expect(way([enqueued])).toEqual(['host:eth0 qdisc: queued']);
+	expect(waysOf([enqueued])).toEqual(['host:eth0 qdisc: queued']);
 	const dequeued = { ...segment('qdisc', 'host:eth0', 1, 10), symbol: 'qdisc_dequeue' };
-	expect(way([enqueued, dequeued])).toEqual(['host:eth0 qdisc: unexplained']);
+	expect(waysOf([enqueued, dequeued])).toEqual(['host:eth0 qdisc: unexplained']);
 });
 
 test('into a qdisc and out of it is one hop', () => {
 	const events = [segment('qdisc', 'host:eth0', 1, 10), segment('qdisc', 'host:eth0', 1, 10)];
-	expect(way([...events, segment('xmit', 'host:eth0', 1, 10)])).toEqual([
+	expect(waysOf([...events, segment('xmit', 'host:eth0', 1, 10)])).toEqual([
 		'host:eth0 qdisc, host:eth0 xmit: unexplained',
 	]);
 });
@@ -151,7 +125,7 @@ test('a fragment that is freed with the datagram it was put into was not dropped
 	const fragment = { fragment: 1448, payload: 500, skb: '3', head: '3' };
 	const freed = { reason: 'NOT_SPECIFIED', function: 'skb_release_data' };
 	expect(
-		way([
+		waysOf([
 			datagram('receive', 'peer:eth0', fragment),
 			datagram('udp deliver', 'peer', { payload: 1940 }),
 			datagram('drop', 'peer', { ...fragment, ...freed }),
@@ -170,7 +144,7 @@ test('a fragment that was lost is not explained by another datagram between the 
 		udp('receive', 'peer:eth0', { fragment: 1448, payload: 500, ipId: 7, skb: '2', head: '2' }),
 		udp('udp deliver', 'peer', { destinationPort: 54, skb: '3', head: '3' }),
 	];
-	expect(way(events)).toEqual([
+	expect(waysOf(events)).toEqual([
 		'peer:eth0 receive: unexplained',
 		'peer:eth0 receive: unexplained',
 		'peer udp deliver: delivered',
@@ -182,7 +156,7 @@ test('a datagram that was lost is not explained by the fragments of another', ()
 		udp('receive', 'host:web', { payload: 3000 }),
 		udp('xmit', 'host:eth0', { fragment: 0, payload: 800, ipId: 7, skb: '2', head: '2' }),
 	];
-	expect(way(events)[0]).toBe('host:web receive: unexplained');
+	expect(waysOf(events)[0]).toBe('host:web receive: unexplained');
 });
 
 test('an ICMP error that was lost is not explained by the packet that it quotes', () => {
@@ -195,12 +169,12 @@ test('an ICMP error that was lost is not explained by the packet that it quotes'
 		bytes: Buffer.concat([Buffer.alloc(48), header]),
 	});
 	const quoted = udp('xmit', 'peer:eth0', { bytes: header, skb: '2', head: '2' });
-	expect(way([error, quoted])[0]).toBe('peer:eth0 receive: unexplained');
+	expect(waysOf([error, quoted])[0]).toBe('peer:eth0 receive: unexplained');
 });
 
 test('a clone that is dropped is not the end of the packet it was made of', () => {
 	expect(
-		way([
+		waysOf([
 			udp('xmit', 'host:eth0'),
 			udp('drop', 'host:eth0', { skb: '2', reason: 'QDISC_DROP' }),
 			udp('udp deliver', 'peer'),
@@ -213,7 +187,7 @@ test('two datagrams alike, of which XDP copies the buffers, keep to their own wa
 	const first = { skb: '1', head: '1' };
 	const second = { skb: '2', head: '2' };
 	expect(
-		way([
+		waysOf([
 			udp('xmit', 'peer:eth0', first),
 			udp('xmit', 'peer:eth0', second),
 			udp('program', 'host:eth0', { skb: '0', head: 'a', program: xdp }),

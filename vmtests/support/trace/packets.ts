@@ -22,7 +22,7 @@ export function separatePackets(events: readonly PacketEvent[]): Packet[] {
 	for (const event of events.toSorted((a, b) => a.time - b.time)) {
 		const key = keyOf(event);
 		const alike = byKey.get(key) ?? byKey.set(key, []).get(key)!;
-		let packet = samePacket(alike, event);
+		let packet = samePacket(alike, event, packets);
 		if (!packet) {
 			packet = { events: [], ended: false };
 			packets.push(packet);
@@ -51,21 +51,38 @@ function keyOf(event: PacketEvent): string {
 }
 
 /** By its skb, or its buffer where the skb was cloned; by its words alone where both were made anew on the way. */
-function samePacket(alike: readonly Packet[], event: PacketEvent): Packet | undefined {
+function samePacket(alike: readonly Packet[], event: PacketEvent, all: readonly Packet[]): Packet | undefined {
 	const candidates = alike.filter((packet) => mayGoOn(packet, event));
 	const by = (same: typeof isSameBuffer) => candidates.findLast(({ events }) => events.some((one) => same(one, event)));
+	const known = by(isSameSkb) ?? by(isSameBuffer);
 	// of several alike the one that has been under way for longest
-	return by(isSameSkb) ?? by(isSameBuffer) ?? candidates[0];
+	return known ?? (isSent(event) || isPiece(event, all) ? undefined : candidates[0]);
+}
+
+/** Its first socket puts it out: a clone, of which TCP makes one each time, as a rule where the one before was. */
+function isSent({ symbol, socket }: PacketEvent): boolean {
+	return socket && (symbol === 'ip6_output' || symbol === 'ip_output');
+}
+
+/** Of a larger segment that was last seen there. One that TCP sends again may be as large, and under way as well. */
+function isPiece(event: PacketEvent, all: readonly Packet[]): boolean {
+	if (!event.tcp || !event.payload) return false;
+	return all.some(({ events, ended }) => {
+		const last = events.at(-1)!;
+		if (ended || last.payload <= event.payload || last.netns !== event.netns || last.device !== event.device)
+			return false;
+		return isCovered(rangeOf(event), [rangeOf(last)]);
+	});
 }
 
 /**
  * An ended packet has only afterthoughts of the same skb. One that comes to a place again is another packet, unless it is the very
- * skb that goes in a circle; what a device sends again is always another.
+ * skb that goes in a circle; what a socket or a device sends again is always another.
  */
 function mayGoOn({ events, ended }: Packet, event: PacketEvent): boolean {
 	if (ended) return isEnd(event) && events.some((one) => isSameBuffer(one, event));
 	const again = events.some((one) => isSamePlace(one, event));
-	if (again) return event.kind !== 'xmit' && events.some((one) => isSameSkb(one, event));
+	if (again) return event.kind !== 'xmit' && !isSent(event) && events.some((one) => isSameSkb(one, event));
 	// a clone that is dropped is not the packet that it was made of
 	const dropped = event.kind === 'drop' && event.function !== FREED_WITH_ANOTHER;
 	return !dropped || events.some((one) => isSameSkb(one, event)) || !events.some((one) => isSameBuffer(one, event));
@@ -108,7 +125,9 @@ export function whereBytesWent(packet: Packet, all: readonly Packet[]): 'unwrapp
 	const smaller = here.filter(({ payload }) => payload < last.payload);
 	if (last.protocol === 'udp') return addUp(last, smaller) ? 'segmented' : null;
 	if (!last.tcp) return null;
-	if (isCovered(rangeOf(last), smaller.map(rangeOf))) return 'segmented';
+	// those of one that was sent before may still be under way
+	const pieces = smaller.filter(({ time }) => time >= last.time);
+	if (isCovered(rangeOf(last), pieces.map(rangeOf))) return 'segmented';
 	const larger = later.filter(({ payload }) => payload > last.payload);
 	return larger.some((event) => isCovered(rangeOf(last), [rangeOf(event)])) ? 'merged' : null;
 }

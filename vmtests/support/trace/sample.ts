@@ -1,4 +1,5 @@
 /** Packets made by hand, for the tests of what judges them. */
+import { packetPaths } from './hops.ts';
 import type { Hop, PacketEvent, PacketPath } from './types.ts';
 
 /** By its name; what else it is, in `more`. */
@@ -79,6 +80,40 @@ export function event(symbol: string, more: Partial<PacketEvent> = {}): PacketEv
 		bytes: new Uint8Array(),
 		...more,
 	};
+}
+
+let clock = 0;
+
+/** A TCP segment from web to peer; each event is a microsecond after the one before. */
+export function segment(
+	kind: PacketEvent['kind'],
+	place: string,
+	sequence: number,
+	payload: number,
+	skb = '1',
+): PacketEvent {
+	const [netns, device = null] = place.split(':');
+	clock += 1000;
+	return event(kind, {
+		time: clock,
+		kind,
+		skb,
+		head: skb,
+		netns: netns!,
+		device,
+		length: payload + 60,
+		payload,
+		protocol: 'tcp',
+		source: '2001:db8::1',
+		destination: '2001:db8::2',
+		destinationPort: 80,
+		tcp: { flags: 16, sequence: sequence >>> 0, acknowledged: 7 },
+	});
+}
+
+/** Of each packet its hops and what became of it, e.g. `web:eth0 xmit, host:web receive: segmented`. */
+export function waysOf(events: readonly PacketEvent[]): string[] {
+	return packetPaths(events, 0).map(({ hops, fate }) => `${hops.map(({ hop }) => hop).join(', ')}: ${fate}`);
 }
 
 /** What their traces watched. */
