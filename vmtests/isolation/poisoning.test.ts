@@ -43,7 +43,7 @@ for (const { device, forward, needs } of DEVICES) {
 			const before = await beliefs(here);
 			expect(before.length).toBeGreaterThan(3);
 			for (const [index, attack] of NEIGHBOURS.entries())
-				await arena.commit(attack, index, guard ? { drops: 1 } : { heard: 1 });
+				await arena.commit(attack, index, guard ? { drops: 1 } : { heard: arena.controlOf(attack) });
 			const after = await beliefs(here);
 			if (guard) expect(after).toEqual(before);
 			else expect(after.filter((one) => one.includes('02:00:00:00:66:66'))).not.toEqual([]);
