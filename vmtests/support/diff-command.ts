@@ -4,7 +4,7 @@ import { type Command, Option } from 'commander';
 import { PathproofError } from '../../kernels/errors.ts';
 import type { ComparableTrace } from './diff.ts';
 import { type LabWords, parseLab } from './lab-words.ts';
-import { STIMULI } from './trace-command.ts';
+import { STIMULI } from './stimuli.ts';
 
 interface Options {
 	stimulus: string;

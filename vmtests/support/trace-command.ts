@@ -1,18 +1,9 @@
 /** `pathproof trace`: what is sent, and the path that each packet took; in a lab, or on this host. */
 import { type Command, Option } from 'commander';
 import { PathproofError } from '../../kernels/errors.ts';
-import type { Lab } from './lab.ts';
 import { checkPair, LAB_DEVICES, LAB_FORWARDS, type LabWords } from './lab-words.ts';
+import { STIMULI } from './stimuli.ts';
 import { FILTER_GRAMMAR } from './trace/filter.ts';
-import type { Trace } from './trace/trace.ts';
-
-/** What can be sent from the container to the peer, and how. */
-export const STIMULI: Record<string, { send(lab: Lab): Promise<Trace>; what: string }> = {
-	ping: { send: ({ web, peer }) => web.ping(peer), what: 'an ICMPv6 echo request and its reply' },
-	udp: { send: ({ web, peer }) => web.udp(peer, 53), what: 'one datagram to port 53' },
-	'udp-closed': { send: ({ web, peer }) => web.udp(peer, 53, { listen: false }), what: 'one that nobody listens for' },
-	curl: { send: ({ web, peer }) => web.curl(peer), what: 'one HTTP request over a connection of its own' },
-};
 
 export interface TraceOptions extends Partial<LabWords> {
 	kernel?: string;

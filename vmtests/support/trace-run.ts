@@ -6,6 +6,7 @@ import { PathproofError } from '../../kernels/errors.ts';
 import { usualForward } from './lab-words.ts';
 import { type LiveDocument, liveDocument, type TraceDocument } from './schema.ts';
 import { chooseKernel, Session } from './session.ts';
+import { STIMULI } from './stimuli.ts';
 import { type Line, span, toTerminal } from './tour/line.ts';
 import { filterTakes, parseFilter } from './trace/filter.ts';
 import { eventsOf, follow, type Tracer } from './trace/follow.ts';
@@ -14,7 +15,7 @@ import { openLive } from './trace/live.ts';
 import { type CaptureMeta, pcapng } from './trace/pcapng.ts';
 import type { PacketFilter, PacketPath, UntracedProgram } from './trace/types.ts';
 import { isMissing } from './trace/why.ts';
-import { STIMULI, type TraceOptions } from './trace-command.ts';
+import type { TraceOptions } from './trace-command.ts';
 import { type Details, toPacketDocument, toTraceDocument } from './trace-document.ts';
 import { countDropped, showPacket } from './trace-show.ts';
 

@@ -14,8 +14,8 @@ import { type Line, span, toTerminal, wrap } from './line.ts';
 import { PICTURE_WIDTH } from './route.ts';
 import { showComparison } from './show.ts';
 import { findStops, type Lack } from './stops.ts';
-import { drive, type Traffic } from './traffic.ts';
-import { showTraffic } from './traffic-table.ts';
+import { drive } from './traffic.ts';
+import { type Driven, showTraffic } from './traffic-table.ts';
 
 /** What is shown, beside what it is compared with. */
 const WAYS = ['redirect', 'stack'] as const satisfies readonly Forward[];
@@ -124,12 +124,6 @@ function firstRoute({ trace: { packets } }: Visit): string {
 async function pingIn(session: Session, kernel: ProvidedKernel, device: Device, forward: Forward): Promise<Visit> {
 	const lab = await session.lab(kernel, { device, forward });
 	return { lab, trace: await lab.web.ping(lab.peer) };
-}
-
-export interface Driven {
-	device: Device;
-	forward: Forward;
-	traffic: Traffic;
 }
 
 /** A device at a time, both of its labs at once: what is said of one is said beside the other. */

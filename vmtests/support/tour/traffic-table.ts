@@ -1,8 +1,15 @@
 /** What ping, curl and iperf3 said, as a table. */
 import Table from 'cli-table3';
 import type { Accel } from '../../../kernels/vm.ts';
+import type { Device, Forward } from '../types.ts';
 import { type Line, span } from './line.ts';
-import type { Driven } from './tour.ts';
+import type { Traffic } from './traffic.ts';
+
+export interface Driven {
+	device: Device;
+	forward: Forward;
+	traffic: Traffic;
+}
 
 export function showTraffic(driven: readonly Driven[], accel: Accel): Line[] {
 	const table = new Table({ head: ['', 'ping', 'curl', 'iperf3'], style: { head: [], border: [] } });
