@@ -28,9 +28,8 @@ const NO_STACK = 'no stack takes it';
 const ON_L2_ALONE = controls({ pair: NO_STACK, l2: 'peer', l3: NO_STACK });
 const ON_PAIRS_AND_L2 = controls({ pair: 'peer', l2: 'peer', l3: NO_STACK });
 
-/** netkit in layer 2 leaves it to the sender what a frame is said to carry: the host's device has it, and no stack takes it. */
-const AS_SAID = (device: Device) => (device === 'netkit-l2' ? 'host' : ON_PAIRS_AND_L2(device));
-const UNKNOWN = (device: Device) => (device.startsWith('netkit') ? 'host' : ON_PAIRS_AND_L2(device));
+/** netkit leaves it to the sender what a frame is said to carry: the host's device has it, and no stack takes it. */
+const AS_SAID = (device: Device) => (device.startsWith('netkit') ? 'host' : ON_PAIRS_AND_L2(device));
 
 function by(of: Record<'veth' | 'netkit-l2' | 'netkit-l3' | 'ipvlan', Verdict>): (device: Device) => Verdict {
 	return (device) => of[device.startsWith('ipvlan') ? 'ipvlan' : (device as keyof typeof of)];
@@ -88,7 +87,7 @@ export const HEADERS: readonly Attack[] = [
 		shots: (arena, nonce) => [own(arena, nonce(0), { source: arena.lab.api.ipv6 })],
 		socket: { protocol: 0x88b5 },
 		verdict: by({ veth: 'SPOOFED_SOURCE', 'netkit-l2': 'NOT_IP', 'netkit-l3': 'NOT_IP', ipvlan: 'NOT_IP' }),
-		control: UNKNOWN,
+		control: AS_SAID,
 	},
 	{
 		title: 'a container cannot reach another through its uplink by a protocol that ipvlan does not know',

@@ -168,8 +168,8 @@ export const SOURCES: readonly Attack[] = [
 			return device.startsWith('ipvlan') ? [] : 'SPOOFED_SOURCE';
 		},
 		control: (device) =>
-			// without a protocol netkit in layer 2 has it for nobody but its own other end
-			device === 'netkit-l2'
+			// without a protocol netkit has it for nobody but its own other end
+			device.startsWith('netkit')
 				? 'host'
 				: controls({ pair: 'peer', l2: 'peer', l3: 'ipvlan takes no frame without a protocol' })(device),
 	},
