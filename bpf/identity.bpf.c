@@ -22,575 +22,134 @@
  *   - listen() without bind(): the kernel binds to the wildcard and a port of its choice
  *   - where a UDP socket that only sent hears: at its port of every address of the host
  */
-#include "include/identity.h"
+#include "include/identity_judge.h"
+#include "include/identity_show.h"
 
-/* Of the cgroup that this program hangs on: there always is one, filled before the first program that asks.
- */
-static __always_inline struct identity *who(void)
+typedef int (*judge)(struct bpf_sock_addr *, struct end *);
+typedef bool (*show)(struct bpf_sock_addr *, struct end *);
+
+/* What was asked becomes what is granted. */
+static __always_inline int judge_call(struct bpf_sock_addr *ctx, __u32 family, judge judge)
 {
-	return bpf_get_local_storage(&identities, 0);
-}
-
-/*
- * The row of a socket; NULL: it is another container's, within this one, whose own program ran before. The
- * first that sees a socket is the innermost. `verdict` is the last word where there is no row.
- */
-static __always_inline struct socket *claim(struct identity *me, struct bpf_sock *sk, int *verdict)
-{
-	struct socket *row;
-
-	*verdict = REFUSE;
-	if (!me->cgroup) {
-		count(NOT_READY);
-		return NULL;
-	}
-	row = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!row)
-		return NULL;
-	if (!row->owner)
-		row->owner = me->cgroup;
-	if (row->owner == me->cgroup)
-		return row;
-	*verdict = ALLOW;
-	return NULL;
-}
-
-/* The same for what only looks. */
-static __always_inline struct socket *claimed(const struct identity *me, struct bpf_sock *sk)
-{
-	struct socket *row = bpf_sk_storage_get(&sockets, sk, 0, 0);
-
-	return row && row->owner == me->cgroup ? row : NULL;
-}
-
-static __always_inline void load6(struct address *to, struct bpf_sock_addr *ctx)
-{
-	to->word[0] = ctx->user_ip6[0];
-	to->word[1] = ctx->user_ip6[1];
-	to->word[2] = ctx->user_ip6[2];
-	to->word[3] = ctx->user_ip6[3];
-}
-
-static __always_inline void store6(struct bpf_sock_addr *ctx, const struct address *from)
-{
-	ctx->user_ip6[0] = from->word[0];
-	ctx->user_ip6[1] = from->word[1];
-	ctx->user_ip6[2] = from->word[2];
-	ctx->user_ip6[3] = from->word[3];
-}
-
-/* Where a socket is bound to. */
-static __always_inline void load_local(struct address *to, struct bpf_sock *sk)
-{
-	if (sk->family == AF_INET) {
-		map_ipv4(to, sk->src_ip4);
-		return;
-	}
-	to->word[0] = sk->src_ip6[0];
-	to->word[1] = sk->src_ip6[1];
-	to->word[2] = sk->src_ip6[2];
-	to->word[3] = sk->src_ip6[3];
-}
-
-/* `address`: what was asked for, and then what it becomes. */
-static __always_inline int govern_bind(struct bpf_sock_addr *ctx, struct address *address)
-{
-	struct identity *me = who();
-	struct bpf_sock *sk = ctx->sk;
-	const struct address *own;
-	struct socket *row;
+	struct end end;
 	int verdict;
 
-	if (!sk)
-		return REFUSE;
-	row = claim(me, sk, &verdict);
-	if (!row)
-		return verdict;
-	row->flags &= ~SOCKET_BOUND;
-	if (is_shared(me, address, ctx->user_port, ctx->protocol)) {
-		count(BINDS);
-		return ALLOW;
+	load_end(&end, ctx, family);
+	verdict = judge(ctx, &end);
+	if (verdict == ALLOW)
+		store_end(ctx, family, &end);
+	return verdict;
+}
+
+static __always_inline int judge_sendmsg(struct bpf_sock_addr *ctx, __u32 family)
+{
+	struct address source;
+	struct end end;
+	int verdict;
+
+	load_end(&end, ctx, family);
+	load_source(&source, ctx, family);
+	verdict = judge_datagram(ctx, &end, &source);
+	if (verdict == ALLOW) {
+		store_end(ctx, family, &end);
+		store_source(ctx, family, &source);
 	}
-	own = own_address(me, address);
-	if (!own)
-		return refuse(NO_SUCH_FAMILY);
-	if (is_unspecified(address) || is_loopback(address)) {
-		row->local = *address;
-		row->flags |= SOCKET_BOUND;
-		*address = *own;
-	} else if (!same_address(address, own))
-		return refuse(FOREIGN_ADDRESS);
-	if (!may_bind(me, bpf_ntohs(ctx->user_port)))
-		return refuse(FORBIDDEN_PORT);
-	count(BINDS);
+	return verdict;
+}
+
+/* What is there becomes what is shown. */
+static __always_inline int show_end(struct bpf_sock_addr *ctx, __u32 family, show show)
+{
+	struct end end;
+
+	load_end(&end, ctx, family);
+	if (show(ctx, &end))
+		store_end(ctx, family, &end);
 	return ALLOW;
 }
 
 SEC("cgroup/bind6")
 int bind6(struct bpf_sock_addr *ctx)
 {
-	struct address address;
-	int verdict;
-
-	load6(&address, ctx);
-	verdict = govern_bind(ctx, &address);
-	if (verdict == ALLOW)
-		store6(ctx, &address);
-	return verdict;
+	return judge_call(ctx, AF_INET6, judge_bind);
 }
 
 SEC("cgroup/bind4")
 int bind4(struct bpf_sock_addr *ctx)
 {
-	struct address address;
-	int verdict;
-
-	map_ipv4(&address, ctx->user_ip4);
-	verdict = govern_bind(ctx, &address);
-	if (verdict == ALLOW)
-		ctx->user_ip4 = address.word[3];
-	return verdict;
-}
-
-/* The last word on a bind, whoever changed the address behind the programs above. */
-static __always_inline int judge_bound(struct bpf_sock *sk, const struct address *address)
-{
-	struct identity *me = who();
-	const struct address *own = own_address(me, address);
-
-	/* of a container within this one */
-	if (!claimed(me, sk))
-		return ALLOW;
-	if (own && same_address(address, own))
-		return ALLOW;
-	return is_shared(me, address, bpf_htons(sk->src_port), sk->protocol) ? ALLOW
-									     : refuse(FOREIGN_ADDRESS);
+	return judge_call(ctx, AF_INET, judge_bind);
 }
 
 SEC("cgroup/post_bind6")
 int post_bind6(struct bpf_sock *ctx)
 {
-	struct address address = {{ctx->src_ip6[0], ctx->src_ip6[1], ctx->src_ip6[2], ctx->src_ip6[3]}};
-
-	return judge_bound(ctx, &address);
+	return judge_bound(ctx, AF_INET6);
 }
 
 SEC("cgroup/post_bind4")
 int post_bind4(struct bpf_sock *ctx)
 {
-	struct address address;
-
-	map_ipv4(&address, ctx->src_ip4);
-	return judge_bound(ctx, &address);
-}
-
-/* Where a container's program wants to, and where that is. MAY_GO, or why it may not. */
-#define MAY_GO COUNTS
-
-static __always_inline enum count translate(const struct identity *me, struct bpf_sock_addr *ctx,
-					    struct address *address, __u16 *port)
-{
-	struct share key = {.address = *address, .port = *port, .protocol = ctx->protocol};
-	const struct service *service = bpf_map_lookup_elem(&services, &key);
-	const struct address *own = own_address(me, address);
-
-	if (service) {
-		__u64 client = service->flags & SERVICE_STICKY ? me->cgroup : bpf_get_socket_cookie(ctx);
-		const struct backend *backend = choose(service, client);
-
-		*address = backend->address;
-		*port = backend->port;
-		count(SERVED);
-		return MAY_GO;
-	}
-	if (is_unspecified(address) || is_loopback(address)) {
-		if (!own)
-			return NO_SUCH_FAMILY;
-		*address = *own;
-		return MAY_GO;
-	}
-	/* beyond this host with no address that is known there */
-	if (!own || (is_ipv4(address) && me->flags & IDENTITY_IPV4_LOOPBACK))
-		return NO_SUCH_FAMILY;
-	return MAY_GO;
-}
-
-/* No initializers: clang would keep them in a section that has no variables, whose BTF 5.10 refuses. */
-static __always_inline long bind_own(struct bpf_sock_addr *ctx, const struct address *own)
-{
-	struct sockaddr_in6 to6;
-	struct sockaddr_in to4;
-
-	/* without a port, which the kernel then chooses by where the connection goes to (5.8, 8086fbaf4902)
-	 */
-	if (ctx->family == AF_INET) {
-		__builtin_memset(&to4, 0, sizeof(to4));
-		to4.sin_family = AF_INET;
-		to4.sin_addr.s_addr = own->word[3];
-		return bpf_bind(ctx, (struct sockaddr *)&to4, sizeof(to4));
-	}
-	__builtin_memset(&to6, 0, sizeof(to6));
-	to6.sin6_family = AF_INET6;
-	__builtin_memcpy(&to6.sin6_addr, own, sizeof(to6.sin6_addr));
-	return bpf_bind(ctx, (struct sockaddr *)&to6, sizeof(to6));
-}
-
-static __always_inline int govern_connect(struct bpf_sock_addr *ctx, struct address *address, __u16 *to_port)
-{
-	__u16 asked_port = *to_port;
-	struct identity *me = who();
-	struct bpf_sock *sk = ctx->sk;
-	struct address asked = *address, local;
-	const struct address *own;
-	struct socket *row;
-	enum count why;
-	int verdict;
-
-	if (!sk)
-		return REFUSE;
-	row = claim(me, sk, &verdict);
-	if (!row)
-		return verdict;
-	/* an IPv4 address given to an IPv6 socket, which some kernels take: it has no address to bind to */
-	if (sk->family != ctx->user_family)
-		return refuse(NO_SUCH_FAMILY);
-	row->flags &= ~SOCKET_CONNECTED;
-	why = translate(me, ctx, address, to_port);
-	if (why != MAY_GO)
-		return refuse(why);
-	if (*to_port != asked_port || !same_address(&asked, address)) {
-		row->peer = asked;
-		row->peer_port = asked_port;
-		row->flags |= SOCKET_CONNECTED;
-	}
-	own = own_address(me, address);
-	if (!own)
-		return refuse(NO_SUCH_FAMILY);
-	load_local(&local, sk);
-	if (!is_unspecified(&local)) {
-		__u16 port = bpf_htons(sk->src_port);
-
-		if (!same_address(&local, own) && !is_shared(me, &local, port, ctx->protocol))
-			return refuse(FOREIGN_ADDRESS);
-	} else if (sk->src_port)
-		/* by datagrams that it sent, or before its cgroup was a container: no program can bind it now
-		 */
-		return refuse(BOUND_BEFORE);
-	else if (bind_own(ctx, own))
-		return refuse(ADDRESS_GONE);
-	count(CONNECTS);
-	return ALLOW;
+	return judge_bound(ctx, AF_INET);
 }
 
 SEC("cgroup/connect6")
 int connect6(struct bpf_sock_addr *ctx)
 {
-	__u16 port = ctx->user_port;
-	struct address address;
-	int verdict;
-
-	load6(&address, ctx);
-	verdict = govern_connect(ctx, &address, &port);
-	if (verdict != ALLOW)
-		return verdict;
-	store6(ctx, &address);
-	ctx->user_port = port;
-	return ALLOW;
+	return judge_call(ctx, AF_INET6, judge_connect);
 }
 
 SEC("cgroup/connect4")
 int connect4(struct bpf_sock_addr *ctx)
 {
-	__u16 port = ctx->user_port;
-	struct address address;
-	int verdict;
-
-	map_ipv4(&address, ctx->user_ip4);
-	verdict = govern_connect(ctx, &address, &port);
-	if (verdict != ALLOW)
-		return verdict;
-	ctx->user_ip4 = address.word[3];
-	ctx->user_port = port;
-	return ALLOW;
-}
-
-/* So that the answer to a datagram comes from where its program sent it to. */
-static __always_inline void remember_answer(struct bpf_sock *sk, const struct address *from, __u16 from_port,
-					    const struct address *asked, __u16 asked_port)
-{
-	struct answers *rows = bpf_sk_storage_get(&answers, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	struct answer *row;
-
-	if (!rows)
-		return;
-#pragma unroll
-	for (int i = 0; i < MAX_ANSWERS; i++) {
-		row = &rows->answer[i];
-		if (row->from_port == from_port && same_address(&row->from, from))
-			goto found;
-	}
-	row = &rows->answer[rows->next++ & (MAX_ANSWERS - 1)];
-	row->from = *from;
-	row->from_port = from_port;
-found:
-	row->asked = *asked;
-	row->asked_port = asked_port;
-}
-
-/* A datagram of a socket that is not connected, or that names its own destination or source. `source`: what
- * the socket is bound to, or its program told beside the datagram. */
-static __always_inline int govern_send(struct bpf_sock_addr *ctx, struct address *address, __u16 *to_port,
-				       struct address *source)
-{
-	__u16 asked_port = *to_port;
-	struct identity *me = who();
-	struct bpf_sock *sk = ctx->sk;
-	struct address asked = *address;
-	const struct address *own;
-	struct socket *row;
-	enum count why;
-	int verdict;
-
-	if (!sk)
-		return REFUSE;
-	row = claim(me, sk, &verdict);
-	if (!row)
-		return verdict;
-	why = translate(me, ctx, address, to_port);
-	if (why != MAY_GO)
-		return refuse(why);
-	own = own_address(me, address);
-	if (!own)
-		return refuse(NO_SUCH_FAMILY);
-	if (is_unspecified(source) || is_loopback(source))
-		*source = *own;
-	else if (!same_address(source, own) && !is_shared(me, source, bpf_htons(sk->src_port), ctx->protocol))
-		return refuse(FOREIGN_ADDRESS);
-	if (*to_port != asked_port || !same_address(&asked, address))
-		remember_answer(sk, address, *to_port, &asked, asked_port);
-	count(DATAGRAMS);
-	return ALLOW;
+	return judge_call(ctx, AF_INET, judge_connect);
 }
 
 SEC("cgroup/sendmsg6")
 int sendmsg6(struct bpf_sock_addr *ctx)
 {
-	__u16 port = ctx->user_port;
-	struct address address, source;
-	int verdict;
-
-	load6(&address, ctx);
-	source.word[0] = ctx->msg_src_ip6[0];
-	source.word[1] = ctx->msg_src_ip6[1];
-	source.word[2] = ctx->msg_src_ip6[2];
-	source.word[3] = ctx->msg_src_ip6[3];
-	verdict = govern_send(ctx, &address, &port, &source);
-	if (verdict != ALLOW)
-		return verdict;
-	store6(ctx, &address);
-	ctx->msg_src_ip6[0] = source.word[0];
-	ctx->msg_src_ip6[1] = source.word[1];
-	ctx->msg_src_ip6[2] = source.word[2];
-	ctx->msg_src_ip6[3] = source.word[3];
-	ctx->user_port = port;
-	return ALLOW;
+	return judge_sendmsg(ctx, AF_INET6);
 }
 
 SEC("cgroup/sendmsg4")
 int sendmsg4(struct bpf_sock_addr *ctx)
 {
-	__u16 port = ctx->user_port;
-	struct address address, source;
-	int verdict;
-
-	map_ipv4(&address, ctx->user_ip4);
-	map_ipv4(&source, ctx->msg_src_ip4);
-	verdict = govern_send(ctx, &address, &port, &source);
-	if (verdict != ALLOW)
-		return verdict;
-	ctx->user_ip4 = address.word[3];
-	ctx->msg_src_ip4 = source.word[3];
-	ctx->user_port = port;
-	return ALLOW;
-}
-
-/* To a socket that is bound to a loopback address, or was accepted by one that is, its own container is there
- * too. */
-static __always_inline bool shown_loopback(const struct identity *me, const struct socket *row,
-					   struct address *address)
-{
-	const struct address *own = own_address(me, address);
-
-	if (!(row->flags & SOCKET_BOUND) || !is_loopback(&row->local) || !own || !same_address(address, own))
-		return false;
-	set_loopback(address);
-	return true;
-}
-
-/* Whom a program takes a datagram to be from. */
-static __always_inline bool shown_sender(struct bpf_sock_addr *ctx, struct address *address, __u16 *port)
-{
-	struct identity *me = who();
-	struct bpf_sock *sk = ctx->sk;
-	struct answers *rows;
-	struct socket *row;
-
-	if (!sk)
-		return false;
-	row = claimed(me, sk);
-	if (!row)
-		return false;
-	if (row->flags & SOCKET_CONNECTED) {
-		*address = row->peer;
-		*port = row->peer_port;
-		return true;
-	}
-	rows = bpf_sk_storage_get(&answers, sk, 0, 0);
-	if (rows) {
-#pragma unroll
-		for (int i = 0; i < MAX_ANSWERS; i++) {
-			struct answer *one = &rows->answer[i];
-
-			if (one->from_port == *port && same_address(&one->from, address)) {
-				*address = one->asked;
-				*port = one->asked_port;
-				return true;
-			}
-		}
-	}
-	return shown_loopback(me, row, address);
+	return judge_sendmsg(ctx, AF_INET);
 }
 
 SEC("cgroup/recvmsg6")
 int recvmsg6(struct bpf_sock_addr *ctx)
 {
-	struct address address;
-	__u16 port = ctx->user_port;
-
-	load6(&address, ctx);
-	if (shown_sender(ctx, &address, &port)) {
-		store6(ctx, &address);
-		ctx->user_port = port;
-	}
-	return ALLOW;
+	return show_end(ctx, AF_INET6, show_sender);
 }
 
 SEC("cgroup/recvmsg4")
 int recvmsg4(struct bpf_sock_addr *ctx)
 {
-	struct address address;
-	__u16 port = ctx->user_port;
-
-	map_ipv4(&address, ctx->user_ip4);
-	if (shown_sender(ctx, &address, &port)) {
-		ctx->user_ip4 = address.word[3];
-		ctx->user_port = port;
-	}
-	return ALLOW;
-}
-
-/* What a program takes its socket to be connected to. */
-static __always_inline bool shown_peer(struct bpf_sock_addr *ctx, struct address *address, __u16 *port)
-{
-	struct identity *me = who();
-	struct bpf_sock *sk = ctx->sk;
-	struct socket *row;
-
-	if (!sk)
-		return false;
-	row = claimed(me, sk);
-	if (!row)
-		return false;
-	if (row->flags & SOCKET_CONNECTED) {
-		*address = row->peer;
-		*port = row->peer_port;
-		return true;
-	}
-	return shown_loopback(me, row, address);
+	return show_end(ctx, AF_INET, show_sender);
 }
 
 SEC("cgroup/getpeername6")
 int getpeername6(struct bpf_sock_addr *ctx)
 {
-	struct address address;
-	__u16 port = ctx->user_port;
-
-	load6(&address, ctx);
-	if (shown_peer(ctx, &address, &port)) {
-		store6(ctx, &address);
-		ctx->user_port = port;
-	}
-	return ALLOW;
+	return show_end(ctx, AF_INET6, show_peer);
 }
 
 SEC("cgroup/getpeername4")
 int getpeername4(struct bpf_sock_addr *ctx)
 {
-	struct address address;
-	__u16 port = ctx->user_port;
-
-	map_ipv4(&address, ctx->user_ip4);
-	if (shown_peer(ctx, &address, &port)) {
-		ctx->user_ip4 = address.word[3];
-		ctx->user_port = port;
-	}
-	return ALLOW;
-}
-
-/* What a program takes its socket to be bound to. */
-static __always_inline bool shown_local(struct bpf_sock_addr *ctx, struct address *address)
-{
-	struct identity *me = who();
-	struct bpf_sock *sk = ctx->sk;
-	const struct address *own = own_address(me, address);
-	struct socket *row;
-
-	if (!sk || !own || !same_address(address, own))
-		return false;
-	row = claimed(me, sk);
-	if (!row)
-		return false;
-	/* a wildcard is shown until the socket is connected, as everywhere */
-	if (row->flags & SOCKET_BOUND && (is_loopback(&row->local) || !sk->dst_port)) {
-		*address = row->local;
-		return true;
-	}
-	if (row->flags & SOCKET_CONNECTED && is_loopback(&row->peer)) {
-		set_loopback(address);
-		return true;
-	}
-	return false;
+	return show_end(ctx, AF_INET, show_peer);
 }
 
 SEC("cgroup/getsockname6")
 int getsockname6(struct bpf_sock_addr *ctx)
 {
-	struct address address;
-
-	load6(&address, ctx);
-	if (shown_local(ctx, &address))
-		store6(ctx, &address);
-	return ALLOW;
+	return show_end(ctx, AF_INET6, show_local);
 }
 
 SEC("cgroup/getsockname4")
 int getsockname4(struct bpf_sock_addr *ctx)
 {
-	struct address address;
-
-	map_ipv4(&address, ctx->user_ip4);
-	if (shown_local(ctx, &address))
-		ctx->user_ip4 = address.word[3];
-	return ALLOW;
-}
-
-/* Only what the programs above can govern. */
-static __always_inline bool is_governed(struct bpf_sock *sk)
-{
-	if (sk->type == SOCK_STREAM)
-		return sk->protocol == IPPROTO_TCP;
-	return sk->type == SOCK_DGRAM && (sk->protocol == IPPROTO_UDP || sk->protocol == IPPROTO_ICMP ||
-					  sk->protocol == IPPROTO_ICMPV6);
+	return show_end(ctx, AF_INET, show_local);
 }
 
 SEC("cgroup/sock_create")

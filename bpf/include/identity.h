@@ -48,11 +48,16 @@ struct {
 	__type(value, struct identity);
 } identities SEC(".maps");
 
-/* A port of an address that is no container's own. */
-struct share {
+/* What a program names in a call: its own end of a socket, or the other one. */
+struct end {
 	struct address address;
 	/* network byte order */
 	__u32 port;
+};
+
+/* A port of an address that is no container's own. */
+struct share {
+	struct end end;
 	/* IPPROTO_TCP or IPPROTO_UDP */
 	__u32 protocol;
 };
@@ -67,13 +72,6 @@ struct {
 } shares SEC(".maps");
 
 #define MAX_BACKENDS 32
-
-struct backend {
-	struct address address;
-	/* network byte order */
-	__u32 port;
-};
-
 #define SLOTS 256
 
 /* Written as a whole: who connects meanwhile finds it as it was, or as it is. */
@@ -82,7 +80,7 @@ struct service {
 	/* whose a client's hash is, by their place below: impl/identity/services.ts sees to it that few
 	 * change hands when one goes or comes */
 	__u8 slots[SLOTS];
-	struct backend backends[MAX_BACKENDS];
+	struct end backends[MAX_BACKENDS];
 };
 
 /* all sockets of a client's container get the same backend */
@@ -136,9 +134,8 @@ struct socket {
 	__u64 cookie;
 	/* bound to: ::, ::1, 0.0.0.0 or 127.x; only with SOCKET_BOUND */
 	struct address local;
-	/* connected to, and the port in network byte order; only with SOCKET_CONNECTED */
-	struct address peer;
-	__u32 peer_port;
+	/* connected to; only with SOCKET_CONNECTED */
+	struct end peer;
 	__u32 flags;
 };
 
@@ -157,9 +154,7 @@ struct {
 #define MAX_ANSWERS 8
 
 struct answer {
-	struct address from, asked;
-	/* network byte order */
-	__u16 from_port, asked_port;
+	struct end from, asked;
 };
 
 struct answers {
@@ -230,10 +225,14 @@ static __always_inline const struct address *own_address(const struct identity *
 	return is_unspecified(own) ? NULL : own;
 }
 
-static __always_inline bool is_shared(const struct identity *me, const struct address *address, __u16 port,
-				      __u32 protocol)
+static __always_inline bool same_end(const struct end *a, const struct end *b)
 {
-	struct share key = {.address = *address, .port = port, .protocol = protocol};
+	return a->port == b->port && same_address(&a->address, &b->address);
+}
+
+static __always_inline bool is_shared(const struct identity *me, const struct end *end, __u32 protocol)
+{
+	struct share key = {.end = *end, .protocol = protocol};
 	__u64 *whose = bpf_map_lookup_elem(&shares, &key);
 
 	return whose && *whose == me->cgroup;
@@ -268,7 +267,7 @@ static __always_inline __u32 mix(__u32 value)
 	return value ^ value >> 16;
 }
 
-static __always_inline const struct backend *choose(const struct service *service, __u64 client)
+static __always_inline const struct end *choose(const struct service *service, __u64 client)
 {
 	__u32 slot = mix((__u32)client ^ mix(client >> 32)) & (SLOTS - 1);
 

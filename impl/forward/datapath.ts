@@ -3,6 +3,7 @@ import { closeSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatapathError } from '../errors.ts';
 import { COUNTS } from '../identity/counts.ts';
+import { IDENTITY_PROGRAMS, LOW_PORTS } from '../identity/programs.ts';
 import { getPinned, hasLinkKind, pin } from '../libbpf/attach.ts';
 import { mapSizes } from '../libbpf/enumerate.ts';
 import { BpfMap } from '../libbpf/map.ts';
@@ -30,7 +31,7 @@ const MAPS: Record<MapName, readonly [number, number]> = {
 	services: [24, 900],
 	counts: [8, 8 * COUNTS.length],
 	sockets: [4, 56],
-	answers: [4, 292],
+	answers: [4, 324],
 };
 export type MapName =
 	| 'containers'
@@ -68,29 +69,10 @@ const OBJECTS = {
 		maps: ['sending', 'waiting'],
 	},
 	identity: {
-		programs: [
-			'sock_release',
-			'flows',
-			'local_only',
-			'sock_create',
-			'post_bind4',
-			'post_bind6',
-			'getsockname4',
-			'getsockname6',
-			'getpeername4',
-			'getpeername6',
-			'recvmsg4',
-			'recvmsg6',
-			'sendmsg4',
-			'sendmsg6',
-			'connect4',
-			'connect6',
-			'bind4',
-			'bind6',
-		],
+		programs: IDENTITY_PROGRAMS,
 		maps: ['identities', 'shares', 'services', 'counts', 'sockets', 'answers'],
 	},
-	low_ports: { programs: ['low_port4', 'low_port6'], maps: [] },
+	low_ports: { programs: LOW_PORTS, maps: [] },
 } as const;
 export type ObjectName = keyof typeof OBJECTS;
 export type ProgramName = (typeof OBJECTS)[ObjectName]['programs'][number];

@@ -6,7 +6,8 @@ import { pinnedProgram } from '../state/attached.ts';
 import type { Finding } from '../state/check.ts';
 import { remake } from '../state/words.ts';
 import { cgroupId, cgroupOf } from './cgroup.ts';
-import { identityLinks, identityPrograms, lookAtLink } from './links.ts';
+import { identityLinks, lookAtLink } from './links.ts';
+import { identityPrograms } from './programs.ts';
 import { serviceRows } from './services.ts';
 import { identityRow, ownedAddresses, shareKey, shareRows } from './tables.ts';
 

@@ -5,51 +5,12 @@
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { withPinned } from '../forward/attach.ts';
-import { PIN_ROOT, type ProgramName, withProgram } from '../forward/datapath.ts';
-import { type CgroupHook, detachLink, hasCgroupOrder, linkCgroup, pin } from '../libbpf/attach.ts';
+import { PIN_ROOT, withProgram } from '../forward/datapath.ts';
+import { detachLink, hasCgroupOrder, linkCgroup, pin } from '../libbpf/attach.ts';
 import { cgroupLinkInfo } from '../libbpf/enumerate.ts';
-import type { IdentitySpec } from './spec.ts';
+import { ATTACH_ORDER, hookOf, type IdentityProgram } from './programs.ts';
 
 const IDENTITIES = join(PIN_ROOT, 'identities');
-
-/** What makes the cgroup's row, and judges nothing. */
-export const FIRST_PROGRAM = 'sock_release';
-
-/** In the order in which they are attached: what only shows and judges comes before what changes. */
-const PROGRAMS = [
-	FIRST_PROGRAM,
-	'flows',
-	'getsockname4',
-	'getsockname6',
-	'getpeername4',
-	'getpeername6',
-	'recvmsg4',
-	'recvmsg6',
-	'sendmsg4',
-	'sendmsg6',
-	'connect4',
-	'connect6',
-	'bind4',
-	'bind6',
-	'post_bind4',
-	'post_bind6',
-	'sock_create',
-] as const satisfies ProgramName[];
-
-const LOW_PORTS = ['low_port4', 'low_port6'] as const;
-export type IdentityProgram = (typeof PROGRAMS)[number] | (typeof LOW_PORTS)[number] | 'local_only';
-
-/** Of those whose hook does not bear their name. */
-const HOOKS: Partial<Record<IdentityProgram, CgroupHook>> = {
-	flows: 'cgroup/sock_ops',
-	local_only: 'cgroup/ingress',
-	low_port4: 'cgroup/bind4',
-	low_port6: 'cgroup/bind6',
-};
-
-export function identityPrograms({ lowPorts, privateLocalhost }: IdentitySpec): IdentityProgram[] {
-	return [...PROGRAMS, ...(lowPorts ? LOW_PORTS : []), ...(privateLocalhost ? (['local_only'] as const) : [])];
-}
 
 export interface IdentityLink {
 	container: string;
@@ -109,15 +70,11 @@ export function lookAtLink(link: IdentityLink): LookedAtLink {
 
 /** What changes goes before what shows. */
 export function detachIdentity(container: string): void {
-	const order = (one: IdentityLink) => (PROGRAMS as readonly IdentityProgram[]).indexOf(one.program);
+	const order = (one: IdentityLink) => ATTACH_ORDER.indexOf(one.program);
 	for (const one of identityLinks(container).sort((a, b) => order(b) - order(a))) {
 		withPinned(one.pin, detachLink);
 		unlinkSync(one.pin);
 	}
 	if (existsSync(join(IDENTITIES, container))) rmdirSync(join(IDENTITIES, container));
 	if (existsSync(IDENTITIES) && !readdirSync(IDENTITIES).length) rmdirSync(IDENTITIES);
-}
-
-function hookOf(program: IdentityProgram): CgroupHook {
-	return HOOKS[program] ?? (`cgroup/${program}` as CgroupHook);
 }
