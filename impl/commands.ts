@@ -1,12 +1,11 @@
 /** `pathproof net`: containers on this very host. What it says of them; what it does is in net.ts. */
-import { isIPv4, isIPv6 } from 'node:net';
 import { styleText } from 'node:util';
 import type { Command } from 'commander';
-import { type ContainerRequest, DEVICES, FORWARDS, type Uplink } from './container.ts';
+import { DEVICES, FORWARDS } from './container.ts';
+import { describeContainer, describeFinding, describeList } from './describe.ts';
 import { DatapathError } from './errors.ts';
-import { type AttachKind, isOfHost } from './forward/attach.ts';
-import type { PortRange, Serve, Share } from './identity/spec.ts';
-import type { ContainerView, Finding } from './net.ts';
+import type { Serve, Share } from './identity/spec.ts';
+import { parseRanges, parseRequest, parseServe, parseShare, type RequestOptions, usage } from './request.ts';
 
 interface Output {
 	json?: boolean;
@@ -16,30 +15,6 @@ interface Change extends Output {
 	dryRun?: boolean;
 }
 
-interface AddOptions extends Change {
-	mode: string;
-	device?: string;
-	forward?: string;
-	uplink?: string[];
-	ipv6?: string;
-	ipv4?: string;
-	tenant?: string;
-	allow?: string[];
-	guard: boolean;
-	netns?: string;
-	ip?: string[];
-	cgroup?: string;
-	ports?: PortRange[];
-	reserved?: PortRange[];
-	share?: Share[];
-	serve?: Serve[];
-	privateLocalhost?: boolean;
-	lowPorts?: boolean;
-	raw?: boolean;
-}
-
-/** The mode that is used most. */
-const DEVICE_ALIASES: Record<string, string> = { netkit: 'netkit-l3', ipvlan: 'ipvlan-l2' };
 const DRY_RUN = ['--dry-run', 'change nothing, and print what would be done'] as const;
 const JSON_HELP = ['--json', 'print one JSON document'] as const;
 
@@ -144,7 +119,7 @@ export function register(program: Command): void {
 		.action(upgrade);
 }
 
-async function add(name: string, options: AddOptions): Promise<void> {
+async function add(name: string, options: Change & RequestOptions): Promise<void> {
 	const { json, dryRun, ...words } = options;
 	const request = parseRequest(name, words);
 	const { addContainer } = await datapath();
@@ -152,54 +127,6 @@ async function add(name: string, options: AddOptions): Promise<void> {
 		done: `${name} is there`,
 		nothing: `${name} is there already`,
 	});
-}
-
-function parseRequest(name: string, options: AddOptions): ContainerRequest {
-	const {
-		mode,
-		uplink = [],
-		ip = [],
-		cgroup,
-		ports,
-		reserved,
-		share,
-		serve,
-		lowPorts,
-		raw,
-		privateLocalhost,
-		...words
-	} = options;
-	const wrong = ip.find((address) => !isIPv6(address) && !isIPv4(address));
-	if (wrong !== undefined) throw usage(`${wrong} is no address`, '--ip 2001:db8:0:2::10');
-	const addresses = { ipv6: ip.find(isIPv6), ipv4: ip.find(isIPv4) };
-	const common = {
-		...words,
-		name,
-		...(addresses.ipv6 && { ipv6: addresses.ipv6 }),
-		...(addresses.ipv4 && { ipv4: addresses.ipv4 }),
-	};
-	const identity = { cgroup, ports, reserved, shares: share, serves: serve, lowPorts, raw, privateLocalhost };
-	const told = Object.entries(identity).filter(([, value]) => value !== undefined);
-	if (mode === 'identity')
-		return {
-			device: 'none',
-			forward: 'native',
-			...common,
-			guard: false,
-			uplinks: uplink.map(parseUplink),
-			identity: Object.fromEntries(told),
-		} as ContainerRequest;
-	if (mode !== 'netns') throw usage(`"${mode}" is no mode`, 'use one of netns, identity');
-	if (told.length) throw usage(`${name} has no identity, whose ${told[0]![0]} is told`, '--mode identity');
-	const { device, forward } = words;
-	if (!device || !forward)
-		throw usage(`${name} has no ${device ? 'way for its packets' : 'device'}`, '--device veth --forward redirect');
-	return {
-		...common,
-		device: DEVICE_ALIASES[device] ?? device,
-		uplinks: uplink.map(parseUplink),
-		...(device === 'none' && { guard: false }),
-	} as ContainerRequest;
 }
 
 async function remove(names: string[], { all, json, dryRun }: Change & { all?: boolean }): Promise<void> {
@@ -218,30 +145,14 @@ async function list({ json }: Output): Promise<void> {
 	const containers = listContainers().map(({ state, spec }) => ({ state, ...spec }));
 	if (json) return print({ containers });
 	if (!containers.length) return console.log('there is no container');
-	const table = await newTable(['name', 'device', 'forward', 'uplinks', 'IPv6', 'IPv4', 'tenant', '']);
-	for (const one of containers) {
-		table.push([
-			one.name,
-			one.device,
-			one.identity ? 'identity' : one.forward,
-			one.uplinks.map(({ device }) => device).join(', '),
-			one.ipv6 ?? '',
-			one.ipv4 ?? '',
-			[one.tenant, ...one.allow.map((tenant) => `↔ ${tenant}`)].join(' '),
-			[
-				...(one.state === 'ready' ? [] : [styleText('yellow', one.state)]),
-				...(one.guard || one.device === 'none' ? [] : [styleText('yellow', 'unguarded')]),
-			].join(' '),
-		]);
-	}
-	console.log(table.toString());
+	console.log(await describeList(containers));
 }
 
 async function show(name: string, { json }: Output): Promise<void> {
 	const { showContainer } = await datapath();
 	const view = await showContainer(name);
 	if (json) return print(view);
-	for (const line of describe(view)) console.log(line);
+	for (const line of describeContainer(view)) console.log(line);
 }
 
 async function check({ json }: Output): Promise<void> {
@@ -250,7 +161,7 @@ async function check({ json }: Output): Promise<void> {
 	if (findings.length) process.exitCode = 1;
 	if (json) return print({ ok: !findings.length, findings });
 	if (!findings.length) return console.log(styleText('green', 'all is as it should be'));
-	for (const finding of findings) for (const line of explain(finding)) console.log(line);
+	for (const finding of findings) for (const line of describeFinding(finding)) console.log(line);
 }
 
 async function collectGarbage({ json, dryRun }: Change): Promise<void> {
@@ -288,108 +199,6 @@ async function change(
 	else if (!dryRun) console.log(words.done);
 }
 
-function describe(view: ContainerView): string[] {
-	const { state, spec, host, container, attachments, drops, routes, identity } = view;
-	const way = identity ? 'identity' : `${spec.device} ${spec.forward}`;
-	const title = `${styleText('bold', spec.name)}  ${way}, tenant ${spec.tenant}`;
-	const guarded = spec.guard || identity !== undefined;
-	const rows: [string, string[]][] = identity
-		? describeIdentity(view)
-		: [
-				['netns', [container ? `${container.netns} (${container.inode})` : styleText('red', 'gone')]],
-				[
-					'inside',
-					container?.device ? [`${container.device}, MTU ${container.mtu}, ${container.addresses.join(', ')}`] : [],
-				],
-				['on the host', host ? [`${host.device} (${host.ifindex}), ${host.up ? 'up' : 'down'}, MTU ${host.mtu}`] : []],
-				[
-					'uplinks',
-					spec.uplinks.map(({ device, ipv6NextHop, ipv4NextHop }) =>
-						[device, ipv6NextHop, ipv4NextHop].filter(Boolean).join(' → '),
-					),
-				],
-				['allowed', spec.allow],
-				[
-					'programs',
-					attachments.map(
-						({ program, kind, device, link, id }) =>
-							`${program} on ${device ?? (isOfHost(kind as AttachKind) ? 'this host' : styleText('red', 'a device that is gone'))} (${kind}${link === null ? '' : `, link ${link}`}, program ${id ?? '?'})`,
-					),
-				],
-				['dropped', Object.entries(drops).map(([reason, count]) => `${count} ${reason}`)],
-				['routes', routes],
-			];
-	const indent = Math.max(...rows.map(([word]) => word.length)) + 2;
-	return [
-		`${title}${state === 'ready' ? '' : styleText('yellow', `  ${state}`)}${guarded ? '' : styleText('yellow', '  unguarded')}`,
-		...rows.flatMap(([word, values]) =>
-			values.map((value, index) => `  ${styleText('dim', (index ? '' : word).padEnd(indent))}${value}`),
-		),
-	];
-}
-
-function describeIdentity({ spec, attachments, identity }: ContainerView): [string, string[]][] {
-	const { cgroup, id, counts } = identity!;
-	return [
-		['cgroup', [`${cgroup} (${id ?? styleText('red', 'gone')})`]],
-		['addresses', [[spec.ipv6, spec.ipv4].filter(Boolean).join(', ')]],
-		[
-			'programs',
-			attachments.map(
-				({ program, link, id }) => `${program} (link ${link}, program ${id ?? styleText('red', 'detached')})`,
-			),
-		],
-		['counted', Object.entries(counts).flatMap(([what, count]) => (count ? [`${count} ${what}`] : []))],
-	];
-}
-
-function explain({ container, what, expected, found, hint }: Finding): string[] {
-	return [
-		`${styleText('red', '✗')} ${container === null ? '' : `${styleText('bold', container)}: `}${what}`,
-		`    ${styleText('dim', 'expected')} ${expected}`,
-		`    ${styleText('dim', 'found')}    ${found}`,
-		`    ${styleText('dim', 'try:')}     ${hint}`,
-	];
-}
-
-/** `80,8000-8999` */
-function parseRanges(text: string): PortRange[] {
-	return text.split(',').map((word) => {
-		const [, first, last = first] = /^(\d+)(?:-(\d+))?$/.exec(word) ?? [];
-		if (first === undefined) throw usage(`"${word}" is no range of ports`, '--ports 80,8000-8999');
-		return { first: Number(first), last: Number(last) };
-	});
-}
-
-/** `2001:db8::80,443/tcp` */
-function parseShare(text: string): Share {
-	const [, address, port, protocol] = /^(.+),(\d+)\/(tcp|udp)$/.exec(text) ?? [];
-	if (address === undefined) throw usage(`"${text}" is no port to share`, '--share 2001:db8::80,443/tcp');
-	return { address, port: Number(port), protocol: protocol as Share['protocol'] };
-}
-
-/** `2001:db8::80,443/tcp,8443,sticky` */
-function parseServe(text: string): Serve {
-	const [, share, to, sticky] = /^(.+\/(?:tcp|udp)),(\d+)(,sticky)?$/.exec(text) ?? [];
-	if (share === undefined) throw usage(`"${text}" is no service`, '--serve 2001:db8::80,443/tcp,8443');
-	return { ...parseShare(share), to: Number(to), sticky: sticky !== undefined };
-}
-
-/** `eth0`, `eth0,2001:db8:0:1::2,192.0.2.2`: next hops in either order. */
-export function parseUplink(text: string): Uplink {
-	const [device, ...hops] = text.split(',');
-	const wrong = hops.find((hop) => hop && !isIPv6(hop) && !isIPv4(hop));
-	const six = hops.filter(isIPv6);
-	const four = hops.filter(isIPv4);
-	if (!device || wrong || six.length > 1 || four.length > 1) {
-		throw usage(
-			wrong ? `${wrong} is no address of a next hop` : `"${text}" is no uplink`,
-			'--uplink eth0,2001:db8:0:1::2,192.0.2.2',
-		);
-	}
-	return { device, ...(six[0] && { ipv6NextHop: six[0] }), ...(four[0] && { ipv4NextHop: four[0] }) };
-}
-
 /** Not imported above: --help needs neither libbpf nor root. */
 async function datapath(): Promise<typeof import('./net.ts')> {
 	if (process.geteuid?.() !== 0)
@@ -404,27 +213,10 @@ function collect(word: string, before: string[] = []): string[] {
 	return [...before, word];
 }
 
-function usage(message: string, hint: string): DatapathError {
-	return new DatapathError(message, { usage: true, hint });
-}
-
 function example(...commands: string[]): string {
 	return `\nExample:\n  ${commands.join('\n  ')}`;
 }
 
 function print(document: object): void {
 	console.log(JSON.stringify({ schema: 1, ...document }));
-}
-
-/** Columns and no lines; the library's own colours do not ask whether anybody sees them. */
-async function newTable(head: string[]) {
-	// Not imported above: to change something needs no table.
-	const { default: Table } = await import('cli-table3');
-	const lines = ['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right'];
-	const edges = ['left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid'];
-	return new Table({
-		head: head.map((name) => styleText('bold', name)),
-		chars: { ...Object.fromEntries([...lines, ...edges].map((name) => [name, ''])), middle: ' ' },
-		style: { head: [], border: [], 'padding-left': 0, 'padding-right': 1 },
-	});
 }

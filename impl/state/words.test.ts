@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { parseUplink } from '../commands.ts';
 import { containerSpec } from '../container.ts';
+import { parseUplink } from '../request.ts';
 import { addCommand, remake } from './words.ts';
 
 const WEB = {
