@@ -82,7 +82,9 @@ function isPiece(event: PacketEvent, all: readonly Packet[]): boolean {
 function mayGoOn({ events, ended }: Packet, event: PacketEvent): boolean {
 	if (ended) return isEnd(event) && events.some((one) => isSameBuffer(one, event));
 	const again = events.some((one) => isSamePlace(one, event));
-	if (again) return event.kind !== 'xmit' && !isSent(event) && events.some((one) => isSameSkb(one, event));
+	// two programs watch a function, and both tell of a packet whose sender was moved to another CPU between them
+	const sentAgain = isSent(event) && !isSamePlace(events.at(-1)!, event);
+	if (again) return event.kind !== 'xmit' && !sentAgain && events.some((one) => isSameSkb(one, event));
 	// a clone that is dropped is not the packet that it was made of
 	const dropped = event.kind === 'drop' && event.function !== FREED_WITH_ANOTHER;
 	return !dropped || events.some((one) => isSameSkb(one, event)) || !events.some((one) => isSameBuffer(one, event));

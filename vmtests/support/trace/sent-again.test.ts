@@ -42,6 +42,13 @@ describe('a segment that TCP sends again while the first is under way', () => {
 		]);
 	});
 
+	test('is not what two programs tell of one, on two CPUs', () => {
+		const [output, ...rest] = sent(1000, 1400);
+		expect(waysOf([output!, { ...output!, time: output!.time + 1, cpu: 1 }, ...rest])).toEqual([
+			'web:eth0 xmit: unexplained',
+		]);
+	});
+
 	test('is not explained by the pieces of the first', () => {
 		const packets = waysOf([
 			...sent(1000, 2800),
