@@ -8,6 +8,7 @@ const libc = koffi.load('libc.so.6');
 const unshare = libc.func('int unshare(int flags)');
 const setns = libc.func('int setns(int fd, int type)');
 const socket_ = libc.func('int socket(int family, int type, int protocol)');
+const syscall = libc.func('long syscall(long number, ...)');
 const setsockopt_ = libc.func('int setsockopt(int fd, int level, int name, const char *value, uint32_t size)');
 
 const if_nametoindex = libc.func('unsigned int if_nametoindex(const char *name)');
@@ -57,6 +58,23 @@ export function trySocket(family: number, type: number, protocol: number): numbe
 	if (fd < 0) return -koffi.errno();
 	closeSync(fd);
 	return 0;
+}
+
+/** Whether a ring of io_uring(7) knows an operation, by IORING_REGISTER_PROBE; -errno where there are no rings. */
+export function tryRingOperation(operation: number): number | string {
+	const [IO_URING_SETUP, IO_URING_REGISTER, IORING_REGISTER_PROBE, IO_URING_OP_SUPPORTED] = [425, 427, 8, 1];
+	const [HEADER, ROW, ROWS] = [16, 8, 256];
+	const fd: number = syscall(IO_URING_SETUP, 'uint32_t', 1, 'void *', Buffer.alloc(120));
+	if (fd < 0) return -koffi.errno();
+	try {
+		const known = Buffer.alloc(HEADER + ROW * ROWS);
+		if (syscall(IO_URING_REGISTER, 'int', fd, 'uint32_t', IORING_REGISTER_PROBE, 'void *', known, 'uint32_t', ROWS) < 0)
+			return -koffi.errno();
+		const flags = known.readUInt16LE(HEADER + ROW * operation + 2);
+		return flags & IO_URING_OP_SUPPORTED ? 0 : `no operation ${operation}`;
+	} finally {
+		closeSync(fd);
+	}
 }
 
 /** The status of setsockopt(2) on a new TCP socket, or -errno. */

@@ -26,7 +26,16 @@ import {
 	vmlinuxFunction,
 	withProgram,
 } from './bpf.ts';
-import { deviceIndex, inNewCgroup, inNewNetns, LOOPBACK, tryCommand, trySocket, tryTcpOption } from './place.ts';
+import {
+	deviceIndex,
+	inNewCgroup,
+	inNewNetns,
+	LOOPBACK,
+	tryCommand,
+	tryRingOperation,
+	trySocket,
+	tryTcpOption,
+} from './place.ts';
 
 export interface Finding {
 	has: boolean;
@@ -85,7 +94,9 @@ const BPF_F_EGRESS = 1 << 1;
 const TC_ACT_REDIRECT = 7;
 const XDP_FLAGS_SKB_MODE = 1 << 1;
 const TCP_ULP = 31;
-const [AF_INET, SOCK_STREAM, IPPROTO_MPTCP] = [2, 1, 262];
+const [AF_INET, SOCK_STREAM, IPPROTO_SCTP, IPPROTO_MPTCP] = [2, 1, 132, 262];
+/** linux/io_uring.h: enum io_uring_op */
+const [IORING_OP_CONNECT, IORING_OP_SOCKET, IORING_OP_BIND] = [16, 45, 56];
 
 /** By the name of the feature in `kernels/features.ts`. */
 export const PROBES: Record<FeatureName, () => Answer> = {
@@ -154,6 +165,10 @@ export const PROBES: Record<FeatureName, () => Answer> = {
 	'syscall-program': () => yes(hasProgram(PROGRAM.syscall)),
 	ringbuf: () => yes(hasMap(MAP.ringbuf)),
 	mptcp: () => trySocket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP),
+	sctp: () => trySocket(AF_INET, SOCK_STREAM, IPPROTO_SCTP),
+	'io-uring': () => tryRingOperation(IORING_OP_CONNECT),
+	'io-uring-socket': () => tryRingOperation(IORING_OP_SOCKET),
+	'io-uring-bind': () => tryRingOperation(IORING_OP_BIND),
 	// A socket that is not connected cannot have it, and says so; a kernel without it knows no such name.
 	tls: () => {
 		const status = tryTcpOption(TCP_ULP, 'tls');
