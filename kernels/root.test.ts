@@ -30,6 +30,10 @@ describe('making the guest root', () => {
 		expect(packages.filter(({ ram }) => !ram).map(({ name }) => name)).toEqual([
 			'python3',
 			'bind9-dnsutils',
+			'nginx',
+			'libnginx-mod-stream',
+			'irtt',
+			'go-mmproxy',
 			'ncat',
 			'bpftrace',
 		]);
