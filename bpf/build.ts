@@ -119,7 +119,7 @@ async function findBpftool(): Promise<string> {
 	throw new BuildError('no bpftool on the PATH', 'pathproof doctor --fix');
 }
 
-async function findClang(): Promise<string> {
+export async function findClang(): Promise<string> {
 	for (const name of COMPILERS) {
 		const version = await clangVersion(name);
 		if (version !== null && version >= MINIMUM_CLANG) return name;

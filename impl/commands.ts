@@ -58,6 +58,7 @@ export function register(program: Command): void {
 			'of an identity: a service that it is behind, for the containers of this host',
 			(word, before: Serve[] = []) => [...before, parseServe(word)],
 		)
+		.option('--drained', 'of an identity: it gets nobody by its services before net drain --undo')
 		.option('--private-localhost', 'of an identity: what it binds to a loopback address is out of reach for others')
 		.option('--low-ports', 'of an identity: ports below 1024 need no capability')
 		.option('--raw', 'of an identity: raw sockets may be made, and may send from any address')
@@ -80,6 +81,15 @@ export function register(program: Command): void {
 		.option(...JSON_HELP)
 		.addHelpText('after', example('pathproof net rm web'))
 		.action(remove);
+	net
+		.command('drain')
+		.description('Send nobody new to a container by the services that it is behind. Who is connected stays.')
+		.argument('<name>')
+		.option('--undo', 'send it its share again')
+		.option(...DRY_RUN)
+		.option(...JSON_HELP)
+		.addHelpText('after', example('pathproof net drain web'))
+		.action(drain);
 	net
 		.command('ls')
 		.description('List the containers of this host.')
@@ -138,6 +148,12 @@ async function remove(names: string[], { all, json, dryRun }: Change & { all?: b
 		done: `${wanted.join(', ')} ${wanted.length === 1 ? 'is' : 'are'} gone`,
 		nothing: 'there is no container',
 	});
+}
+
+async function drain(name: string, { undo = false, json, dryRun }: Change & { undo?: boolean }): Promise<void> {
+	const { drainContainer } = await datapath();
+	const words = undo ? `${name} is not drained` : `${name} is drained`;
+	await change({ json, dryRun }, (how) => drainContainer(name, !undo, how), { done: words, nothing: `${words} already` });
 }
 
 async function list({ json }: Output): Promise<void> {

@@ -9,6 +9,7 @@ import { type ContainerRequest, type ContainerSpec, containerSpec } from './cont
 import { DatapathError } from './errors.ts';
 import { type Attachment, attachments, detachAll, detachOne } from './forward/attach.ts';
 import { ensureLoaded, halfMade, isLoaded, unload } from './forward/datapath.ts';
+import { writeServices } from './identity/services.ts';
 import { ensureObjects } from './objects.ts';
 import { planAdd, planRemove } from './plan/plan.ts';
 import { attachmentsOf } from './state/attached.ts';
@@ -111,6 +112,39 @@ export function removeContainers(asked: readonly string[], how: Partial<DryRun> 
 			steps.push(...own);
 		}
 		if (how.dryRun) return tell(steps, how);
+	});
+}
+
+/**
+ * Whether a container is passed over by the services that it is behind: it gets nobody new then, and keeps who is connected, so that it
+ * can go, or come, under load. Throws a DatapathError where it is behind none.
+ */
+export function drainContainer(name: string, drained: boolean, how: DryRun): Promise<Step[]>;
+export function drainContainer(name: string, drained: boolean, how?: How): Promise<void>;
+export function drainContainer(name: string, drained: boolean, how: Partial<DryRun> = {}): Promise<unknown> {
+	return locked(async () => {
+		const record = readRecord(name);
+		if (!record) throw new DatapathError(`there is no container ${name}`, { hint: 'pathproof net ls' });
+		const { spec } = record;
+		if (!spec.identity?.serves.length)
+			throw new DatapathError(`${name} is behind no service`, { hint: `pathproof net show ${name}` });
+		const wanted = { ...spec, identity: { ...spec.identity, drained } };
+		const ready = readRecords().filter(({ state }) => state === 'ready');
+		const all = ready.map((one) => (one.spec.name === name ? wanted : one.spec));
+		const steps: Step[] = [
+			{
+				what: drained ? `services: nobody new is sent to ${name}` : `services: ${name} is sent its share`,
+				run: () => writeServices(all.filter(({ identity }) => identity)),
+			},
+			// who is killed before does the same again
+			{
+				what: `record that ${name} is ${drained ? '' : 'not '}drained`,
+				run: () => writeRecord({ ...record, spec: wanted }),
+			},
+		];
+		const needed = spec.identity.drained === drained ? [] : steps;
+		if (how.dryRun) return tell(needed, how);
+		await carryOut(needed, how);
 	});
 }
 
@@ -244,8 +278,12 @@ function tell(steps: Step[], { onStep }: How): Step[] {
 	return steps;
 }
 
+/** Whether it is drained is not what a container is, but what was done to it since. */
 function sameSpec(a: ContainerSpec, b: ContainerSpec): boolean {
-	const words = (spec: ContainerSpec) =>
-		JSON.stringify(Object.entries(spec).sort(([one], [other]) => (one < other ? -1 : 1)));
+	const words = ({ identity, ...spec }: ContainerSpec) =>
+		JSON.stringify([
+			Object.entries(spec).sort(([one], [other]) => (one < other ? -1 : 1)),
+			identity && { ...identity, drained: false },
+		]);
 	return words(a) === words(b);
 }

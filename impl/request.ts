@@ -21,6 +21,7 @@ export interface RequestOptions {
 	reserved?: PortRange[];
 	share?: Share[];
 	serve?: Serve[];
+	drained?: boolean;
 	privateLocalhost?: boolean;
 	lowPorts?: boolean;
 	raw?: boolean;
@@ -39,6 +40,7 @@ export function parseRequest(name: string, options: RequestOptions): ContainerRe
 		reserved,
 		share,
 		serve,
+		drained,
 		lowPorts,
 		raw,
 		privateLocalhost,
@@ -53,7 +55,7 @@ export function parseRequest(name: string, options: RequestOptions): ContainerRe
 		...(addresses.ipv6 && { ipv6: addresses.ipv6 }),
 		...(addresses.ipv4 && { ipv4: addresses.ipv4 }),
 	};
-	const identity = { cgroup, ports, reserved, shares: share, serves: serve, lowPorts, raw, privateLocalhost };
+	const identity = { cgroup, ports, reserved, shares: share, serves: serve, drained, lowPorts, raw, privateLocalhost };
 	const told = Object.entries(identity).filter(([, value]) => value !== undefined);
 	if (mode === 'identity')
 		return {

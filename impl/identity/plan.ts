@@ -9,6 +9,7 @@ import { ipSteps } from '../plan/steps.ts';
 import type { Others } from '../state/records.ts';
 import type { Step } from '../step.ts';
 import { cgroupId, cgroupOf, isPopulated } from './cgroup.ts';
+import { endConnections, refuseHeld } from './connections.ts';
 import { attachIdentity, detachIdentity, identityLinks } from './links.ts';
 import { FIRST_PROGRAM, identityPrograms } from './programs.ts';
 import { backendAddress, MAX_BACKENDS, writeServices } from './services.ts';
@@ -64,13 +65,14 @@ export function planIdentity(spec: ContainerSpec, others: Others): Step[] {
 
 /**
  * For what is whole, half made or half taken away. `others`: those that stay. Throws a DatapathError while processes are in a cgroup that
- * would go: they are not turned into the host's.
+ * would go, which are not turned into the host's, and while a process anywhere has a socket in an address that would be free.
  */
-export function planIdentityRemoval(spec: ContainerSpec, others: Others): Step[] {
+export async function planIdentityRemoval(spec: ContainerSpec, others: Others): Promise<Step[]> {
 	const { name } = spec;
 	const path = cgroupOf(spec);
 	if (spec.identity!.cgroup === null && isPopulated(path))
 		throw new DatapathError(`there are processes in ${path}`, { hint: `echo 1 > ${path}/cgroup.kill` });
+	await refuseHeld(spec);
 	const last = !others().some(({ device }) => device === 'none');
 	const present = ownHexes();
 	const addresses = ownedAddresses(spec).filter(({ address }) => present.has(hexOf(address)));
@@ -89,6 +91,7 @@ export function planIdentityRemoval(spec: ContainerSpec, others: Others): Step[]
 		...(identityLinks(name).length
 			? [{ what: `detach the programs of ${name} from ${path}`, run: () => detachIdentity(name) }]
 			: []),
+		{ what: `end the connections of ${name}`, run: () => endConnections(spec) },
 		{
 			what: `forget ${name} in the maps`,
 			run() {

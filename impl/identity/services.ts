@@ -14,10 +14,10 @@ const SLOTS = 256;
 const BACKEND_SIZE = 20;
 const STICKY = 1;
 
-/** Of each service that one of them is behind. */
+/** Of each service that one of them is behind, and not drained. */
 export function serviceRows(specs: readonly ContainerSpec[]): Row[] {
 	// in one order, whoever asks: what is there is compared with what ought to be
-	const inOrder = specs.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+	const inOrder = specs.filter(({ identity }) => !identity!.drained).toSorted((a, b) => (a.name < b.name ? -1 : 1));
 	const behind = inOrder.flatMap((spec) => spec.identity!.serves.map((serve) => ({ spec, serve })));
 	const services = Map.groupBy(behind, ({ serve }) => shareKey(serve).toString('hex'));
 	return [...services.values()].map((all) => {

@@ -35,6 +35,8 @@ export interface IdentitySpec {
 	shares: Share[];
 	/** services that it is behind: they are there for the containers of this host alone */
 	serves: Serve[];
+	/** whether nobody new is sent to it by them; who is connected stays */
+	drained: boolean;
 	/** whether ports below 1024 may be bound without the capability (5.12) */
 	lowPorts: boolean;
 	/** whether raw sockets may be made, whose sources nobody governs; they still need the capability */
@@ -54,6 +56,7 @@ export function identitySpec(request: Partial<IdentitySpec>): IdentitySpec {
 		reserved: [],
 		shares: [],
 		serves: [],
+		drained: false,
 		lowPorts: false,
 		raw: false,
 		privateLocalhost: false,

@@ -39,7 +39,7 @@ export async function planAdd(spec: ContainerSpec, others: Others, { undone = fa
 /** For what is whole, half made or half taken away. `others`: the containers that stay. */
 export async function planRemove(spec: ContainerSpec, others: Others): Promise<Step[]> {
 	const netns = spec.netns ?? spec.name;
-	if (spec.identity) return [...planIdentityRemoval(spec, others), ...sharedSteps(spec, others)];
+	if (spec.identity) return [...(await planIdentityRemoval(spec, others)), ...sharedSteps(spec, others)];
 	if (spec.device === 'none') return [removeCgroupStep(spec, others), ...sharedSteps(spec, others)];
 	const routing = await removeRouteSteps(spec, others);
 	const mark = markOf(spec);

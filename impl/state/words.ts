@@ -44,6 +44,7 @@ function identityWords({
 	reserved,
 	shares,
 	serves,
+	drained,
 	lowPorts,
 	raw,
 	privateLocalhost,
@@ -59,6 +60,7 @@ function identityWords({
 			({ address, port, protocol, to, sticky }) =>
 				`--serve ${address},${port}/${protocol},${to}${sticky ? ',sticky' : ''}`,
 		),
+		...(drained ? ['--drained'] : []),
 		...(lowPorts ? ['--low-ports'] : []),
 		...(raw ? ['--raw'] : []),
 		...(privateLocalhost ? ['--private-localhost'] : []),
