@@ -28,7 +28,7 @@ export async function buildProgram(path: string): Promise<Uint8Array> {
 	}
 }
 
-async function explained<T>(building: Promise<T>): Promise<T> {
+export async function explained<T>(building: Promise<T>): Promise<T> {
 	try {
 		return await building;
 	} catch (error) {
