@@ -153,7 +153,10 @@ async function remove(names: string[], { all, json, dryRun }: Change & { all?: b
 async function drain(name: string, { undo = false, json, dryRun }: Change & { undo?: boolean }): Promise<void> {
 	const { drainContainer } = await datapath();
 	const words = undo ? `${name} is not drained` : `${name} is drained`;
-	await change({ json, dryRun }, (how) => drainContainer(name, !undo, how), { done: words, nothing: `${words} already` });
+	await change({ json, dryRun }, (how) => drainContainer(name, !undo, how), {
+		done: words,
+		nothing: `${words} already`,
+	});
 }
 
 async function list({ json }: Output): Promise<void> {

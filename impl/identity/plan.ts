@@ -70,7 +70,7 @@ export function planIdentity(spec: ContainerSpec, others: Others): Step[] {
 export async function planIdentityRemoval(spec: ContainerSpec, others: Others): Promise<Step[]> {
 	const { name } = spec;
 	const path = cgroupOf(spec);
-	if (spec.identity!.cgroup === null && isPopulated(path))
+	if (spec.identity!.cgroup === null && (await isPopulated(path)))
 		throw new DatapathError(`there are processes in ${path}`, { hint: `echo 1 > ${path}/cgroup.kill` });
 	await refuseHeld(spec);
 	const last = !others().some(({ device }) => device === 'none');

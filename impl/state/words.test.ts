@@ -46,12 +46,13 @@ test('an identity is typed again with what it may bind', () => {
 			reserved: [{ first: 8080, last: 8080 }],
 			shares: [{ address: '2001:db8::80', port: 443, protocol: 'tcp' }],
 			serves: [{ address: '2001:db8::99', port: 80, protocol: 'tcp', to: 8001, sticky: true }],
+			drained: true,
 			lowPorts: true,
 			privateLocalhost: true,
 		},
 	});
 	expect(addCommand(spec)).toBe(
-		'pathproof net add db --mode identity --ip 2001:db8::20 --cgroup /sys/fs/cgroup/db --ports 80,8000-8999 --reserved 8080 --share 2001:db8::80,443/tcp --serve 2001:db8::99,80/tcp,8001,sticky --low-ports --private-localhost',
+		'pathproof net add db --mode identity --ip 2001:db8::20 --cgroup /sys/fs/cgroup/db --ports 80,8000-8999 --reserved 8080 --share 2001:db8::80,443/tcp --serve 2001:db8::99,80/tcp,8001,sticky --drained --low-ports --private-localhost',
 	);
 });
 

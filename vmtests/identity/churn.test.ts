@@ -70,7 +70,7 @@ test('2,000 connections a second for ten seconds, while a backend comes and goes
 	await net.addContainer(backend(4, true));
 	const server = await hello.serve('b4', PORT);
 	await net.drainContainer('b4', false);
-	await net.drainContainer('b4');
+	await net.drainContainer('b4', true);
 	const tally = await client.ended();
 	await server.kill('SIGTERM');
 	await server.ended;

@@ -92,7 +92,7 @@ describe.for([false, true])('a backend under load, sticky: %s', (sticky) => {
 		const kept = await hello.keepAsking('client', { how: 'hold', rate: 20, ...asking });
 		// of the sticky, the one that all are sent to
 		const [going, staying] = first[0] === 'api' ? (['api', 'web'] as const) : (['web', 'api'] as const);
-		await net.drainContainer(going);
+		await net.drainContainer(going, true);
 		expect(await net.checkHost()).toEqual([]);
 		expect(names(await few())).toEqual([staying]);
 		// whoever it was connected to
