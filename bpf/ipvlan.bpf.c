@@ -215,17 +215,17 @@ int slave_guard(struct __sk_buff *skb)
 {
 	struct sk_buff *packet = bpf_cast_to_kern_ctx(skb);
 	struct slave slave = slave_of(packet->dev);
+	__u32 uplink = uplink_of(&slave), reason;
 	struct endpoint *from;
 	struct address source;
-	__u32 reason;
 
 	if (skb->vlan_present)
-		return drop(skb->ifindex, VLAN_TAG);
+		return drop_of_slave(uplink, slave.id, VLAN_TAG);
 	if (!load_source(skb, &source))
-		return drop(skb->ifindex, NOT_IP);
-	from = endpoint_of(&source, uplink_of(&slave), slave.id);
+		return drop_of_slave(uplink, slave.id, NOT_IP);
+	from = endpoint_of(&source, uplink, slave.id);
 	reason = from ? judge_frame(skb, packet, from) : SPOOFED_SOURCE;
-	return reason == MAY_PASS ? VERDICT_NEXT : drop(skb->ifindex, reason);
+	return reason == MAY_PASS ? VERDICT_NEXT : drop_of_slave(uplink, slave.id, reason);
 }
 
 /* tcx/ingress of the container's eth0. Its owner may give it any address, such as the host's, and ipvlan
@@ -235,14 +235,15 @@ int slave_ingress(struct __sk_buff *skb)
 {
 	struct sk_buff *packet = bpf_cast_to_kern_ctx(skb);
 	struct slave slave = slave_of(packet->dev);
+	__u32 uplink = uplink_of(&slave);
 	struct route route;
 
 	if (skb->pkt_type != PACKET_HOST)
-		return drop(skb->ifindex, LINK_SCOPE);
+		return drop_of_slave(uplink, slave.id, LINK_SCOPE);
 	if (skb->protocol == bpf_htons(ETH_P_ARP))
 		return VERDICT_NEXT;
-	if (!load_route(skb, &route) || !endpoint_of(&route.destination, uplink_of(&slave), slave.id))
-		return drop(skb->ifindex, FOREIGN_TENANT);
+	if (!load_route(skb, &route) || !endpoint_of(&route.destination, uplink, slave.id))
+		return drop_of_slave(uplink, slave.id, FOREIGN_TENANT);
 	return VERDICT_NEXT;
 }
 

@@ -18,21 +18,6 @@
  */
 #include "include/neighbour.h"
 
-struct next_hop_key {
-	/* the uplink */
-	__u32 ifindex;
-	/* AF_INET or AF_INET6 */
-	__u32 family;
-};
-
-/* The router or peer beyond an uplink. Without one the FIB is asked for every packet. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 64);
-	__type(key, struct next_hop_key);
-	__type(value, struct address);
-} next_hops SEC(".maps");
-
 /* The neighbour's L2 address is filled in by the stack's own neighbour table. */
 static __always_inline int redirect_to_neighbour(__u32 ifindex, __u32 family, const struct address *address)
 {
@@ -106,36 +91,67 @@ static __always_inline bool admit(struct __sk_buff *skb, const struct container 
 	return false;
 }
 
+/* What those begin with that send past the stack. True: it goes beyond this host, by an uplink. */
+static __always_inline bool goes_beyond(struct __sk_buff *skb, struct container **container,
+					struct route *route, int *verdict)
+{
+	__u32 ifindex = skb->ifindex;
+	struct endpoint *there;
+
+	*container = bpf_map_lookup_elem(&containers, &ifindex);
+	if (!admit(skb, *container, route, &there, verdict))
+		return false;
+	if (there)
+		*verdict = deliver(skb, *container, route, there);
+	return !there;
+}
+
 /* On the host end of a container's device: netkit/peer, tcx/ingress or clsact ingress. */
 SEC("tc")
 int egress_neigh(struct __sk_buff *skb)
 {
-	__u32 ifindex = skb->ifindex;
-	struct container *container = bpf_map_lookup_elem(&containers, &ifindex);
-	struct next_hop_key key;
-	struct endpoint *there;
+	struct container *container;
 	struct address *hop;
 	struct route route;
 	int verdict;
 
-	if (!admit(skb, container, &route, &there, &verdict))
+	if (!goes_beyond(skb, &container, &route, &verdict))
 		return verdict;
-	if (there)
-		return deliver(skb, container, &route, there);
-	key.ifindex = container->uplinks[0];
-	key.family = route.family;
-	hop = bpf_map_lookup_elem(&next_hops, &key);
-	return hop ? redirect_to_neighbour(key.ifindex, key.family, hop)
-		   : bpf_redirect_neigh(key.ifindex, NULL, 0, 0);
+	hop = route.family == AF_INET6 ? &container->ipv6_next_hop : &container->ipv4_next_hop;
+	return is_unspecified(hop) ? bpf_redirect_neigh(container->uplinks[0], NULL, 0, 0)
+				   : redirect_to_neighbour(container->uplinks[0], route.family, hop);
+}
+
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define IPPROTO_DCCP 33
+#define IPPROTO_SCTP 132
+#define IPPROTO_UDPLITE 136
+
+/* As the kernel's own rules see it: of fragments they know no ports, not even of the first. */
+static __always_inline bool has_ports(const struct route *route)
+{
+	return !route->fragment &&
+	       (route->upper == IPPROTO_TCP || route->upper == IPPROTO_UDP || route->upper == IPPROTO_SCTP ||
+		route->upper == IPPROTO_DCCP || route->upper == IPPROTO_UDPLITE);
 }
 
 /* What the host's routes and rules say of a packet that came in by the container's device, which alone must
- * have forwarding switched on. Answers BPF_FIB_LKUP_RET_*. */
+ * have forwarding switched on. All is told that a rule may ask for, but the mark, which no container's packet
+ * has. Answers BPF_FIB_LKUP_RET_*. */
 static __always_inline int ask_routes(struct __sk_buff *skb, const struct route *route,
 				      struct bpf_fib_lookup *fib)
 {
+	__be16 ports[2];
+
 	fib->family = route->family;
 	fib->ifindex = skb->ifindex;
+	fib->l4_protocol = route->transport;
+	fib->flowinfo = route->flow;
+	if (has_ports(route) && !load_from_skb(skb, route->upper_at, ports, sizeof(ports))) {
+		fib->sport = ports[0];
+		fib->dport = ports[1];
+	}
 	if (route->family == AF_INET) {
 		fib->ipv4_src = route->source.word[3];
 		fib->ipv4_dst = route->destination.word[3];
@@ -151,26 +167,22 @@ static __always_inline int ask_routes(struct __sk_buff *skb, const struct route 
 SEC("tc")
 int egress_fib(struct __sk_buff *skb)
 {
-	__u32 ifindex = skb->ifindex;
-	struct container *container = bpf_map_lookup_elem(&containers, &ifindex);
 	struct bpf_fib_lookup fib = {};
 	struct bpf_redir_neigh nh = {};
-	struct endpoint *there;
+	struct container *container;
 	struct route route;
 	int verdict;
 
-	if (!admit(skb, container, &route, &there, &verdict))
+	if (!goes_beyond(skb, &container, &route, &verdict))
 		return verdict;
-	if (there)
-		return deliver(skb, container, &route, there);
 	verdict = ask_routes(skb, &route, &fib);
 	if (verdict == BPF_FIB_LKUP_RET_FRAG_NEEDED)
-		return drop(ifindex, TOO_BIG);
+		return drop(skb->ifindex, TOO_BIG);
 	/* who the neighbour is redirect_neigh will find out, and wait for it if it must */
 	if (verdict != BPF_FIB_LKUP_RET_SUCCESS && verdict != BPF_FIB_LKUP_RET_NO_NEIGH)
-		return drop(ifindex, NO_ROUTE);
+		return drop(skb->ifindex, NO_ROUTE);
 	if (!has_uplink(container->uplinks, fib.ifindex))
-		return drop(ifindex, WRONG_UPLINK);
+		return drop(skb->ifindex, WRONG_UPLINK);
 	nh.nh_family = fib.family;
 	if (fib.family == AF_INET)
 		nh.ipv4_nh = fib.ipv4_dst;

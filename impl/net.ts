@@ -168,10 +168,10 @@ export function checkHost(): Promise<Finding[]> {
 			...(await checkContainers(
 				readRecords().filter(({ spec }) => !dead.some(({ container }) => container === spec.name)),
 			)),
-			...dead.map(({ container, what, found }) => ({
+			...dead.map(({ container, what, expected = 'no such thing', found }) => ({
 				container,
 				what,
-				expected: 'no such thing',
+				expected,
 				found,
 				hint: 'pathproof net gc',
 			})),

@@ -59,9 +59,16 @@ struct route {
 	__u8 next;
 	/* IPv4 with options */
 	bool options;
+	/* a piece of a datagram: of IPv6 as far as its extension headers were looked at */
+	bool fragment;
 	/* what is behind IPv6's extension headers, as far as they were looked at, and where it is */
 	__u8 upper;
 	__u32 upper_at;
+	/* what rules of the host's routes may ask for: the protocol, which of a datagram's later pieces
+	 * `upper` is not; and of IPv6 traffic class and flow label, of IPv4 the type of service in the first
+	 * byte */
+	__u8 transport;
+	__be32 flow;
 	struct address source, destination;
 };
 
@@ -110,6 +117,9 @@ static __always_inline bool read_ipv6(const struct ipv6_header *header, struct r
 	route->family = AF_INET6;
 	route->next = header->next;
 	route->options = false;
+	route->fragment = false;
+	route->flow = header->first & bpf_htonl(0x0fffffff);
+	route->transport = header->next;
 	route->upper = header->next;
 	route->upper_at = sizeof(*header);
 	route->source = header->source;
@@ -122,8 +132,11 @@ static __always_inline bool read_ipv4(const struct ipv4_header *header, struct r
 	route->family = AF_INET;
 	route->next = header->protocol;
 	route->options = header->first > 0x45;
+	route->fragment = header->fragment & bpf_htons(0x3fff);
+	route->flow = bpf_htonl((__u32)header->tos << 24);
+	route->transport = header->protocol;
 	route->upper = header->protocol;
-	route->upper_at = 0;
+	route->upper_at = (header->first & 15) * 4;
 	map_ipv4(&route->source, header->source);
 	map_ipv4(&route->destination, header->destination);
 	return header->first >> 4 == 4 && header->first >= 0x45;

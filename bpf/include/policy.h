@@ -23,6 +23,8 @@ struct tenant {
 /* A container, by the host end of its device. impl/forward/tables.ts writes it. */
 struct container {
 	struct address ipv6, ipv4;
+	/* the router or peer beyond its first uplink; unspecified: the FIB is asked for every packet */
+	struct address ipv6_next_hop, ipv4_next_hop;
 	struct tenant tenant;
 	/* in order of preference; 0: none */
 	__u32 uplinks[MAX_UPLINKS];
@@ -114,8 +116,11 @@ enum drop_reason {
 };
 
 struct drop {
-	/* where: the host end of a container's device, or an uplink */
+	/* where: the host end of a container's device, or an uplink. Never a device in a container's netns,
+	 * whose owner may choose its index */
 	__u32 ifindex;
+	/* of a slave of that uplink its dev_id, else 0 */
+	__u32 slave;
 	__u32 reason;
 };
 
@@ -143,9 +148,9 @@ struct {
 	__type(value, struct record);
 } records SEC(".maps");
 
-static __always_inline int drop(__u32 ifindex, __u32 reason)
+static __always_inline int drop_of_slave(__u32 ifindex, __u32 slave, __u32 reason)
 {
-	struct drop key = {ifindex, reason};
+	struct drop key = {ifindex, slave, reason};
 	__u64 one = 1, *count = bpf_map_lookup_elem(&drops, &key);
 
 	if (count)
@@ -157,6 +162,11 @@ static __always_inline int drop(__u32 ifindex, __u32 reason)
 			__sync_fetch_and_add(count, 1);
 	}
 	return VERDICT_DROP;
+}
+
+static __always_inline int drop(__u32 ifindex, __u32 reason)
+{
+	return drop_of_slave(ifindex, 0, reason);
 }
 
 static __always_inline bool same_tenant(const struct tenant *a, const struct tenant *b)
@@ -206,18 +216,24 @@ static __always_inline bool routes_itself(void *packet, load_bytes load, struct 
 			return true;
 		route->upper = next;
 		route->upper_at = offset;
+		route->transport = next;
 		if (next != IPPROTO_HOPOPTS && next != IPPROTO_DSTOPTS && next != IPPROTO_FRAGMENT)
 			return false;
+		if (next == IPPROTO_FRAGMENT)
+			route->fragment = true;
 		if (load(packet, offset, header, sizeof(header)))
 			return true;
 		/* a later fragment has no headers behind this one: those of the first were looked at */
-		if (next == IPPROTO_FRAGMENT && (header[2] || header[3] & 0xf8))
+		if (next == IPPROTO_FRAGMENT && (header[2] || header[3] & 0xf8)) {
+			route->transport = header[0];
 			return false;
+		}
 		offset += next == IPPROTO_FRAGMENT ? 8 : (header[1] + 1) * 8;
 		next = header[0];
 	}
 	route->upper = next;
 	route->upper_at = offset;
+	route->transport = next;
 	return next == IPPROTO_ROUTING || next == IPPROTO_HOPOPTS || next == IPPROTO_DSTOPTS ||
 	       next == IPPROTO_FRAGMENT;
 }
@@ -274,12 +290,10 @@ static __always_inline __u32 judge(struct __sk_buff *skb, const struct container
 	*there = NULL;
 	if (!load_route(skb, route))
 		return MALFORMED;
-	if (!trusted) {
-		if (container->flags & CONTAINER_NETKIT && !reads_alike(skb))
-			return MALFORMED;
-		if (routes_itself(skb, load_from_skb, route))
-			return SOURCE_ROUTE;
-	}
+	if (!trusted && container->flags & CONTAINER_NETKIT && !reads_alike(skb))
+		return MALFORMED;
+	if (routes_itself(skb, load_from_skb, route) && !trusted)
+		return SOURCE_ROUTE;
 	if (is_martian(route))
 		return MARTIAN;
 	*there = bpf_map_lookup_elem(&endpoints, &route->destination);

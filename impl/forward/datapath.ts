@@ -18,12 +18,11 @@ const PIN_ROOT_OF_BEFORE = `${PIN_ROOT}-old`;
 
 /** Bytes of a key and of a value, as in bpf/include/policy.h, identity.h and the programs' own files. */
 const MAPS: Record<MapName, readonly [number, number]> = {
-	containers: [4, 76],
+	containers: [4, 108],
 	endpoints: [16, 48],
 	allowed: [32, 1],
-	drops: [8, 8],
+	drops: [12, 8],
 	records: [16, 1024],
-	next_hops: [8, 16],
 	sending: [4, 16],
 	waiting: [8, 16],
 	identities: [8, 112],
@@ -39,7 +38,6 @@ export type MapName =
 	| 'allowed'
 	| 'drops'
 	| 'records'
-	| 'next_hops'
 	| 'sending'
 	| 'waiting'
 	| 'identities'
@@ -53,7 +51,7 @@ export type MapName =
 const OBJECTS = {
 	redirect: {
 		programs: ['egress_guard', 'egress_neigh', 'egress_fib', 'ingress_peer'],
-		maps: ['containers', 'endpoints', 'allowed', 'drops', 'records', 'next_hops'],
+		maps: ['containers', 'endpoints', 'allowed', 'drops', 'records'],
 	},
 	ipvlan: {
 		programs: [
@@ -78,10 +76,16 @@ export type ObjectName = keyof typeof OBJECTS;
 export type ProgramName = (typeof OBJECTS)[ObjectName]['programs'][number];
 
 export function isLoaded(object: ObjectName = 'redirect'): boolean {
-	// the last that is put in place
-	const { programs, maps } = OBJECTS[object];
-	const last = maps.at(-1);
-	return existsSync(last ? pinPath('maps', last) : pinPath('programs', programs.at(-1)!));
+	return isPinned('programs', markOf(object));
+}
+
+/** The last of an object that is put in place, in every version: what later ones add stands behind it. */
+function markOf(object: ObjectName): ProgramName {
+	return OBJECTS[object].programs[0];
+}
+
+function isPinned(kind: 'programs' | 'maps', name: string): boolean {
+	return existsSync(pinPath(kind, name));
 }
 
 /** The object that brings a program. */
@@ -100,10 +104,10 @@ export function ensureLoaded(object: ObjectName = 'redirect'): void {
 		renameSync(PIN_ROOT_IN_THE_MAKING, PIN_ROOT);
 		return;
 	}
-	for (const name of OBJECTS[object].programs)
-		renameSync(join(PIN_ROOT_IN_THE_MAKING, 'programs', name), pinPath('programs', name));
-	for (const name of OBJECTS[object].maps)
-		renameSync(join(PIN_ROOT_IN_THE_MAKING, 'maps', name), pinPath('maps', name));
+	const place = (kind: 'programs' | 'maps', name: string) =>
+		renameSync(join(PIN_ROOT_IN_THE_MAKING, kind, name), pinPath(kind, name));
+	for (const name of OBJECTS[object].maps) place('maps', name);
+	for (const name of [...OBJECTS[object].programs].reverse()) place('programs', name);
 	rmSync(PIN_ROOT_IN_THE_MAKING, { recursive: true });
 }
 
@@ -126,14 +130,26 @@ export function loadedObjects(): ObjectName[] {
 	return (Object.keys(OBJECTS) as ObjectName[]).filter((name) => isLoaded(name));
 }
 
-/** The programs of an object that is pinned, loaded once more over its pinned maps; they go with what is answered here. */
-export function loadProgramsAnew(name: ObjectName): Disposable & { programs: [ProgramName, number][] } {
+export interface Anew extends Disposable {
+	programs: [ProgramName, number][];
+	/** those that an earlier version, which pinned the others, did not have */
+	maps: BpfMap[];
+}
+
+/**
+ * The programs of an object that is pinned, loaded once more over its pinned maps; they go with what is answered here. `brought`: maps
+ * that no version has pinned yet, and another object has made.
+ */
+export function loadProgramsAnew(name: ObjectName, brought: readonly BpfMap[]): Anew {
 	const object = BpfObject.open(bpfObjectPath(name));
+	const used = (Object.keys(MAPS) as MapName[]).filter((map) => object.hasMap(map));
+	const missing = OBJECTS[name].maps.filter((map) => !isPinned('maps', map));
 	try {
 		shareMaps(
 			object,
-			(Object.keys(MAPS) as MapName[]).filter((map) => object.hasMap(map)),
+			used.filter((map) => isPinned('maps', map)),
 		);
+		for (const map of brought) if (object.hasMap(map.name)) object.shareMap(map);
 		object.load();
 	} catch (error) {
 		object[Symbol.dispose]();
@@ -141,6 +157,7 @@ export function loadProgramsAnew(name: ObjectName): Disposable & { programs: [Pr
 	}
 	return {
 		programs: OBJECTS[name].programs.map((program) => [program, object.programFd(program)]),
+		maps: missing.map((map) => object.map(map, ...MAPS[map])),
 		[Symbol.dispose]: () => object[Symbol.dispose](),
 	};
 }
@@ -150,6 +167,7 @@ export function loadProgramsAnew(name: ObjectName): Disposable & { programs: [Pr
  * writes: another version has made it.
  */
 export function openMap(name: MapName): BpfMap & Disposable {
+	if (isLoaded() && !isPinned('maps', name)) throw pinnedWithout([name]);
 	const fd = getPinned(pinPath('maps', name));
 	const map = Object.assign(new BpfMap(name, fd, ...MAPS[name]), { [Symbol.dispose]: () => closeSync(fd) });
 	const found = mapSizes(fd);
@@ -162,9 +180,22 @@ export function openMap(name: MapName): BpfMap & Disposable {
 	});
 }
 
-/** Throws a DatapathError, as `openMap` does, of any of those that are pinned. */
+/** Throws a DatapathError of those that are pinned, as `openMap` does, and where one is missing that this pathproof has. */
 export function refuseOtherVersion(): void {
-	for (const object of loadedObjects()) for (const map of OBJECTS[object].maps) openMap(map)[Symbol.dispose]();
+	for (const { maps, programs } of loadedObjects().map((name) => OBJECTS[name])) {
+		const missing = [
+			...maps.filter((map) => !isPinned('maps', map)),
+			...programs.filter((program) => !isPinned('programs', program)),
+		];
+		if (missing.length) throw pinnedWithout(missing);
+		for (const map of maps) openMap(map)[Symbol.dispose]();
+	}
+}
+
+function pinnedWithout(missing: readonly string[]): DatapathError {
+	return new DatapathError(`the datapath was pinned by an earlier pathproof, without ${missing.join(', ')}`, {
+		hint: 'pathproof net upgrade',
+	});
 }
 
 export function withMap<T>(name: MapName, act: (map: BpfMap) => T): T {

@@ -2,17 +2,28 @@
  * The choice of an uplink where the host's routes decide (stack, fib), as commands for `ip -batch`. Pure: nothing here runs them.
  *
  *   1000  what the main table knows better than by its default route
- *   1001  from the container: the table of its first uplink, then of its second, …
+ *   1001  from the container: the table of its first uplink's next hop, then of its second's, …
  *   1009  from the container: nowhere else
  */
+import { createHash } from 'node:crypto';
 import type { ContainerSpec, Uplink } from '../container.ts';
 import type { Family } from '../ip/ip.ts';
 
 export const MAIN_FIRST = 1000;
 const FIRST_CHOICE = 1001;
 const NOWHERE_ELSE = 1009;
-/** The table of an uplink is this and its index. */
+/** Below are those that people write by hand. */
 const TABLES = 7_000_000;
+const MOST_TABLES = 2 ** 30;
+
+/**
+ * By the index of an uplink and what is beyond it, so that containers which agree on both share one, and others never do: of a hundred
+ * next hops two would meet once in 200,000 hosts.
+ */
+export function tableOf(ifindex: number, nextHop: string): number {
+	const hash = createHash('sha256').update(`${ifindex} ${nextHop}`).digest();
+	return TABLES + (hash.readUInt32LE(0) % MOST_TABLES);
+}
 
 const FAMILIES = [
 	{
@@ -34,18 +45,32 @@ const FAMILIES = [
 /** By the name of an uplink, its index. */
 export type Indexes = (device: string) => number;
 
-/** What all containers of these uplinks share. `replace`: it may be there already. */
-export function uplinkRoutes(spec: ContainerSpec, index: Indexes): string[] {
-	return FAMILIES.flatMap(({ all, of, via }) =>
+/** The one route of a table. */
+export interface UplinkRoute {
+	family: Family;
+	/** all destinations */
+	to: string;
+	nextHop: string;
+	device: string;
+	table: number;
+}
+
+/** What all containers with these next hops share. */
+export function uplinkRoutes(spec: ContainerSpec, index: Indexes): UplinkRoute[] {
+	return FAMILIES.flatMap(({ family, all, of, via }) =>
 		of(spec) === null
 			? []
 			: spec.uplinks.flatMap((uplink) => {
+					const { device } = uplink;
 					const nextHop = via(uplink);
-					return nextHop
-						? [`route replace ${all} via ${nextHop} dev ${uplink.device} table ${TABLES + index(uplink.device)}`]
-						: [];
+					return nextHop ? [{ family, to: all, nextHop, device, table: tableOf(index(device), nextHop) }] : [];
 				}),
 	);
+}
+
+/** To be typed after `ip`. `replace`: it may be there already. */
+export function replaceRoute({ to, nextHop, device, table }: UplinkRoute): string {
+	return `route replace ${to} via ${nextHop} dev ${device} table ${table}`;
 }
 
 /** The rules of one container, to be typed after `ip rule add`. None where no next hop is told: then the host's own routes decide. */
@@ -58,8 +83,8 @@ export function containerRules(spec: ContainerSpec, index: Indexes): { family: F
 			family,
 			rules: [
 				...chosen.map(
-					({ device }, order) =>
-						`pref ${FIRST_CHOICE + order} from ${address}/${length} lookup ${TABLES + index(device)}`,
+					(uplink, order) =>
+						`pref ${FIRST_CHOICE + order} from ${address}/${length} lookup ${tableOf(index(uplink.device), via(uplink)!)}`,
 				),
 				`pref ${NOWHERE_ELSE} from ${address}/${length} unreachable`,
 			],
@@ -78,8 +103,4 @@ export function isContainerRule({ priority }: { priority: number }): boolean {
 /** One for each family, before all rules of containers. Another's of the same priority is none of ours. */
 export function isSharedRule(rule: { priority: number; table?: string; suppress_prefixlen?: number }): boolean {
 	return rule.priority === MAIN_FIRST && rule.table === 'main' && rule.suppress_prefixlen === 0;
-}
-
-export function isOwnTable(table: number): boolean {
-	return table > TABLES && table < TABLES + 1_000_000;
 }

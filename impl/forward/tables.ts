@@ -1,18 +1,14 @@
 /** What the programs know of a container: the rows of their maps, in the layout of bpf/include/policy.h. */
 import { statSync } from 'node:fs';
-import { isIPv4 } from 'node:net';
 import { addressBytes, deviceIndex, deviceName, findDevice } from '../addresses.ts';
 import { type ContainerSpec, MAX_UPLINKS, type Uplink } from '../container.ts';
 import { type PairKind, pairKind } from '../devices/device.ts';
-import { slaveId } from '../devices/ipvlan.ts';
+import { isIpvlan, slaveId } from '../devices/ipvlan.ts';
 import { u32 } from '../libbpf/map.ts';
 import { hasNetns, NETNS_DIR } from '../netns.ts';
 import type { Others } from '../state/records.ts';
 import { isLoaded, type MapName, withMap } from './datapath.ts';
-import { REASONS } from './reasons.ts';
-
-const AF_INET = 2;
-const AF_INET6 = 10;
+import { REASONS, type Reason } from './reasons.ts';
 
 const FLAG = { ethernet: 1, netkit: 2, trusted: 4 } as const;
 const DELIVERY = { stack: 0, redirect: 1, fib: 1, 'redirect-egress': 2, native: 3 } as const;
@@ -33,6 +29,7 @@ export function writeContainer(spec: ContainerSpec, kind: PairKind, hostMac: str
 export function containerRow(spec: ContainerSpec, kind: PairKind, hostMac: string): Row {
 	const value = Buffer.concat([
 		containerAddresses(spec),
+		nextHopBytes(spec),
 		tenantBytes(spec.tenant),
 		uplinkBytes(spec.uplinks),
 		u32(
@@ -106,10 +103,6 @@ export function allowedRows({ tenant, allow }: ContainerSpec): Row[] {
 	return pairsOf(tenant, allow).map((key) => ({ map: 'allowed', key, value: Buffer.from([1]) }));
 }
 
-export function writeNextHops(spec: ContainerSpec): void {
-	put(nextHopRows(spec));
-}
-
 /** Whether a container's programs know it as theirs. */
 export function isEndpoint(address: string): boolean {
 	if (!isLoaded()) return false;
@@ -118,16 +111,25 @@ export function isEndpoint(address: string): boolean {
 	return row !== null && row.readUInt32LE(0) !== 0;
 }
 
-export function nextHopRows({ uplinks }: ContainerSpec): Row[] {
-	return uplinks.flatMap(({ device, ipv6NextHop, ipv4NextHop }) =>
-		[ipv6NextHop, ipv4NextHop]
-			.filter((address) => address !== undefined)
-			.map((address) => {
-				const family = isIPv4(address) ? AF_INET : AF_INET6;
-				const key = Buffer.concat([u32(deviceIndex(device)), u32(family)]);
-				return { map: 'next_hops', key, value: addressBytes(address) };
-			}),
-	);
+/** A slave, as no tenant can change it: the index of its uplink, and its dev_id. Null: it is none, or its row is gone. */
+export interface Slave {
+	uplink: number;
+	id: number;
+}
+
+/** As its endpoint has it: in its container's netns it may have any index. */
+export function slaveOf(spec: ContainerSpec): Slave | null {
+	if (!isIpvlan(spec.device)) return null;
+	return withMap('endpoints', (map) => {
+		const row = map.lookup(addressBytes(addressesOf(spec)[0]!));
+		return row && slaveOfRow(row);
+	});
+}
+
+/** Of struct endpoint. */
+export function slaveOfRow(row: Buffer): Slave | null {
+	const id = row.readUInt32LE(4);
+	return id === 0 ? null : { uplink: row.readUInt32LE(0), id };
 }
 
 function put(rows: readonly Row[]): void {
@@ -159,14 +161,16 @@ export function markOf(spec: ContainerSpec): Mark {
 export function forget(spec: ContainerSpec, mark: Mark, others: Others): void {
 	if (!isLoaded()) return;
 	for (const key of hostEnds(spec, mark)) {
-		forgetDrops(key.readUInt32LE(0));
+		forgetDrops({ ifindex: key.readUInt32LE(0), slave: 0 });
 		withMap('containers', (map) => map.delete(key));
 	}
 	withMap('endpoints', (map) => {
 		for (const address of addressesOf(spec)) {
 			const row = map.lookup(addressBytes(address));
-			if (row && (isOwn(row, mark) || !others().some((other) => addressesOf(other).includes(address))))
-				map.delete(addressBytes(address));
+			if (!row || !(isOwn(row, mark) || !others().some((other) => addressesOf(other).includes(address)))) continue;
+			const slave = slaveOfRow(row);
+			if (slave) forgetDrops({ ifindex: slave.uplink, slave: slave.id });
+			map.delete(addressBytes(address));
 		}
 	});
 	if (spec.allow.length)
@@ -182,11 +186,30 @@ function isOwn(row: Buffer, { netns }: Mark): boolean {
 	return deviceName(row.readUInt32LE(0)) === null || (inode !== 0 && inode === netns);
 }
 
-/** What was dropped at a device that is gone. */
-export function forgetDrops(ifindex: number): void {
+/** Where packets are dropped: at a device of the host's, or at a slave of that. */
+export interface DropPlace {
+	ifindex: number;
+	/** its dev_id; 0: the device itself */
+	slave: number;
+}
+
+/** struct drop, and how many */
+export function dropRows(): (DropPlace & { reason: Reason; count: number })[] {
+	return withMap('drops', (map) =>
+		map.keys().map((key) => ({
+			ifindex: key.readUInt32LE(0),
+			slave: key.readUInt32LE(4),
+			reason: REASONS[key.readUInt32LE(8)] as Reason,
+			count: Number(map.lookup(key)?.readBigUInt64LE(0) ?? 0n),
+		})),
+	);
+}
+
+/** What was dropped at a place that is gone. */
+export function forgetDrops({ ifindex, slave }: DropPlace): void {
 	withMap('drops', (map) => {
 		for (const reason of REASONS.keys()) {
-			const key = Buffer.concat([u32(ifindex), u32(reason)]);
+			const key = Buffer.concat([u32(ifindex), u32(slave), u32(reason)]);
 			if (map.lookup(key)) map.delete(key);
 		}
 	});
@@ -206,6 +229,14 @@ function hostEnds(spec: ContainerSpec, { hostEnd }: Mark): Buffer[] {
 /** What struct container begins with. */
 function containerAddresses({ ipv6, ipv4 }: Pick<ContainerSpec, 'ipv6' | 'ipv4'>): Buffer {
 	return Buffer.concat([ipv6 ? addressBytes(ipv6) : NO_ADDRESS, ipv4 ? addressBytes(ipv4) : NO_ADDRESS]);
+}
+
+/** Beyond its first uplink, which is the only one of a container that is not routed by the host; zeros: none is told. */
+function nextHopBytes({ uplinks }: Pick<ContainerSpec, 'uplinks'>): Buffer {
+	const { ipv6NextHop, ipv4NextHop } = uplinks[0]!;
+	return Buffer.concat(
+		[ipv6NextHop, ipv4NextHop].map((hop) => (hop === undefined ? Buffer.alloc(16) : addressBytes(hop))),
+	);
 }
 
 export function addressesOf({ ipv6, ipv4 }: Pick<ContainerSpec, 'ipv6' | 'ipv4'>): string[] {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { ContainerSpec, Uplink } from '../container.ts';
 import type { DevicePair, PairKind } from '../devices/device.ts';
 import { devicePair, hostCommands, hostNeighbours, innerCommands } from '../devices/wiring.ts';
-import { writeAllowed, writeContainer, writeEndpoints, writeNextHops } from '../forward/tables.ts';
+import { writeAllowed, writeContainer, writeEndpoints } from '../forward/tables.ts';
 import { addNeighbour, type Neighbour, neighbourCommand } from '../ip/neighbour.ts';
 import type { Others } from '../state/records.ts';
 import type { Step } from '../step.ts';
@@ -40,7 +40,6 @@ function tableSteps(spec: ContainerSpec, kind: PairKind, pair: DevicePair, hosts
 			run() {
 				writeEndpoints(spec, hosts);
 				writeAllowed(spec);
-				writeNextHops(spec);
 			},
 		},
 	];

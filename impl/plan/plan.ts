@@ -55,10 +55,9 @@ export async function planRemove(spec: ContainerSpec, others: Others): Promise<S
 			run() {
 				// of an ipvlan slave nobody remembers the index
 				const gone = mark.hostEnd === null ? attachments().filter(isGone) : attachments(mark.hostEnd);
-				for (const one of gone) {
-					forgetDrops(one.ifindex);
-					detachOne(one, true);
-				}
+				for (const one of gone) detachOne(one, true);
+				// one whose row in `containers` was lost
+				if (mark.hostEnd !== null) forgetDrops({ ifindex: mark.hostEnd, slave: 0 });
 			},
 		},
 		...sharedSteps(spec, others),

@@ -5,10 +5,11 @@ import { ignoreDeadLinks, linkdownSwitches } from '../forward/linkdown.ts';
 import {
 	containerRules,
 	isContainerRule,
-	isOwnTable,
 	isSharedRule,
 	MAIN_FIRST,
 	MAIN_FIRST_RULE,
+	replaceRoute,
+	type UplinkRoute,
 	uplinkRoutes,
 } from '../forward/routes.ts';
 import { enableDeviceForwarding, enableForwarding } from '../forward/stack.ts';
@@ -30,11 +31,7 @@ export async function routeSteps(spec: ContainerSpec, others: Others, undone: bo
 		...(linkdownSwitches(spec).length
 			? [{ what: 'leave an uplink that has no carrier for the next', run: () => ignoreDeadLinks(spec) }]
 			: []),
-		// the kernel takes no route by a device that is down, and takes those away that it had
-		...ipSteps(
-			null,
-			uplinkRoutes({ ...spec, uplinks: spec.uplinks.filter(({ device }) => isUp(device)) }, deviceIndex),
-		),
+		...ipSteps(null, possibleRoutes(spec).map(replaceRoute)),
 		...containerRules(spec, deviceIndex).flatMap(({ family, rules }) => [
 			ipStep({ netns: null, family }, [
 				...(shared.some((rule) => rule.family === family) ? [] : [`rule add ${MAIN_FIRST_RULE}`]),
@@ -42,6 +39,27 @@ export async function routeSteps(spec: ContainerSpec, others: Others, undone: bo
 			]),
 		]),
 	];
+}
+
+/** The kernel takes no route by a device that is down, and takes those away that it had. */
+function possibleRoutes(spec: ContainerSpec): UplinkRoute[] {
+	return uplinkRoutes({ ...spec, uplinks: spec.uplinks.filter(({ device }) => isUp(device)) }, deviceIndex);
+}
+
+/** Those of these containers that are not there, though their uplinks are up: what a device loses when it is set down does not come back. */
+export async function lostRoutes(specs: readonly ContainerSpec[]): Promise<UplinkRoute[]> {
+	const wanted = new Map(
+		specs
+			.filter(usesRoutes)
+			.flatMap(possibleRoutes)
+			.map((route) => [replaceRoute(route), route]),
+	);
+	if (!wanted.size) return [];
+	const found = (
+		await Promise.all(FAMILIES.map((family) => ipJson<Route>(null, [family, 'route', 'show', 'table', 'all'])))
+	).flat();
+	const there = new Set(found.map(({ gateway, dev, table }) => `${gateway} ${dev} ${table}`));
+	return [...wanted.values()].filter(({ nextHop, device, table }) => !there.has(`${nextHop} ${device} ${table}`));
 }
 
 /** What of a container's rules is there; and the rule that all share and the tables of uplinks, where nobody else needs them. */
@@ -66,24 +84,28 @@ export async function removeRouteSteps(spec: ContainerSpec, others: Others): Pro
 	});
 }
 
-/** In the tables of those of its uplinks that nobody else routes by. The kernel takes away those of devices that are gone. */
+/** In the tables that nobody else's rules ask. The kernel takes away those of devices that are gone. */
 async function unusedRoutes(
 	family: Family,
 	spec: ContainerSpec,
 	others: Others,
 ): Promise<(Route & { family: Family })[]> {
-	const unused = spec.uplinks.filter(
-		({ device }) =>
-			findDevice(device) !== null &&
-			!others().some((other) => usesRoutes(other) && other.uplinks.some((uplink) => uplink.device === device)),
+	const routesOf = ({ uplinks, ...rest }: ContainerSpec) =>
+		uplinkRoutes({ ...rest, uplinks: uplinks.filter(({ device }) => findDevice(device) !== null) }, deviceIndex);
+	const unused = routesOf(spec).filter(
+		(own) =>
+			own.family === family &&
+			!others().some((other) => usesRoutes(other) && routesOf(other).some(({ table }) => table === own.table)),
 	);
 	const found = await Promise.all(
 		// by the device and not by the table: iproute2 fails where there is no such table
-		unused.map(({ device }) => ipJson<Route>(null, [family, 'route', 'show', 'table', 'all', 'dev', device])),
+		[...new Set(unused.map(({ device }) => device))].map((device) =>
+			ipJson<Route>(null, [family, 'route', 'show', 'table', 'all', 'dev', device]),
+		),
 	);
 	return found
 		.flat()
-		.filter(({ table }) => isOwnTable(Number(table)))
+		.filter(({ table }) => unused.some((own) => String(own.table) === String(table)))
 		.map((route) => ({ ...route, family }));
 }
 
@@ -91,6 +113,6 @@ async function sharedRules(): Promise<Rule[]> {
 	return (await hostRules(() => ['pref', String(MAIN_FIRST)])).filter(isSharedRule);
 }
 
-function usesRoutes({ forward }: ContainerSpec): boolean {
+function usesRoutes({ forward }: Pick<ContainerSpec, 'forward'>): boolean {
 	return forward === 'stack' || forward === 'fib';
 }

@@ -8,8 +8,8 @@ import { containerCgroup } from '../devices/none.ts';
 import { devicePair } from '../devices/wiring.ts';
 import { isLoaded, pinPath, withMap } from '../forward/datapath.ts';
 import { linkdownSwitches } from '../forward/linkdown.ts';
-import { containerRules, isSharedRule, MAIN_FIRST_RULE, uplinkRoutes } from '../forward/routes.ts';
-import { addressesOf, allowedRows, containerRow, endpointRows, nextHopRows, type Row } from '../forward/tables.ts';
+import { containerRules, isSharedRule, MAIN_FIRST_RULE } from '../forward/routes.ts';
+import { addressesOf, allowedRows, containerRow, endpointRows, type Row } from '../forward/tables.ts';
 import { checkIdentity } from '../identity/check.ts';
 import { attachmentsOf, expectedPrograms, isThere, lookAt, pinnedProgram } from './attached.ts';
 import { type HostFacts, hostFacts, type InnerFacts, innerFacts } from './host.ts';
@@ -59,7 +59,7 @@ async function checkContainer(
 		...checkHostEnd(spec, facts, lack),
 		...(inner ? checkInside(spec, inner, lack) : []),
 		...checkPrograms(spec, inner?.link?.ifindex ?? null, lack),
-		...checkRows(spec, all, facts, lack),
+		...checkRows(spec, facts, lack),
 		...checkRouting(spec, facts, lack),
 	];
 }
@@ -159,24 +159,20 @@ function checkPrograms(spec: ContainerSpec, slave: number | null, lack: Lack): F
 /** `slave` of struct endpoint: the kernel's own number of an ipvlan device, told only where the device was made. */
 const SLAVE = { start: 4, end: 8 } as const;
 
-function checkRows(spec: ContainerSpec, all: readonly ContainerSpec[], facts: HostFacts, lack: Lack): Finding[] {
+function checkRows(spec: ContainerSpec, facts: HostFacts, lack: Lack): Finding[] {
 	if (!isLoaded()) return [lack('the datapath', 'loaded', 'nothing is pinned')];
 	const kind = pairKind(spec.device);
 	const pair = devicePair(spec.name, spec.netns ?? spec.name, facts.links.get(spec.name)?.mtu ?? 0);
 	const slave = isIpvlan(spec.device);
-	const nextHops = all.flatMap(reachable).flatMap(nextHopRows);
 	const rows: Row[] = [
 		...(kind ? [containerRow(spec, kind, pair.hostMac)] : []),
 		...endpointRows(spec, 0),
 		...allowedRows(spec),
-		...(kind ? nextHopRows(spec) : []),
 	];
 	return rows.flatMap(({ map, key, value }) => {
 		const found = withMap(map, (open) => open.lookup(key));
 		if (slave && map === 'endpoints') found?.fill(0, SLAVE.start, SLAVE.end);
 		if (found?.equals(value)) return [];
-		// Containers of one uplink share its next hop: the last that came has told it.
-		if (map === 'next_hops' && nextHops.some((other) => other.key.equals(key) && found?.equals(other.value))) return [];
 		return [
 			lack(
 				`its row of the map ${map}`,
@@ -185,11 +181,6 @@ function checkRows(spec: ContainerSpec, all: readonly ContainerSpec[], facts: Ho
 			),
 		];
 	});
-}
-
-/** Without those of its uplinks that are gone. */
-function reachable(spec: ContainerSpec): ContainerSpec[] {
-	return spec.uplinks.every(({ device }) => findDevice(device) !== null) ? [spec] : [];
 }
 
 function checkRouting(spec: ContainerSpec, facts: HostFacts, lack: Lack): Finding[] {
@@ -219,15 +210,5 @@ function checkRouting(spec: ContainerSpec, facts: HostFacts, lack: Lack): Findin
 				? []
 				: [lack('the rule before all', MAIN_FIRST_RULE, 'no such rule', `ip ${family} rule add ${MAIN_FIRST_RULE}`)]),
 		]),
-		...uplinkRoutes(spec, deviceIndex)
-			.filter((command) => {
-				const [, nextHop, device, table] = / via (\S+) dev (\S+) table (\S+)$/.exec(command) ?? [];
-				return !facts.routes.some(
-					(one) => one.gateway === nextHop && one.dev === device && String(one.table) === table,
-				);
-			})
-			.map((command) =>
-				lack('the route by its uplink', command.replace('route replace ', ''), 'no such route', `ip ${command}`),
-			),
 	];
 }

@@ -15,10 +15,13 @@ import {
 } from '../forward/attach.ts';
 import { halfMade, isLoaded, type MapName, unload, withMap } from '../forward/datapath.ts';
 import { restoreLinkdown, unusedSwitches } from '../forward/linkdown.ts';
+import { replaceRoute } from '../forward/routes.ts';
 import { hasSwitched, restoreForwarding } from '../forward/stack.ts';
-import { addressesOf, allowedRows, compareHostRows, updateHostRows } from '../forward/tables.ts';
+import { addressesOf, allowedRows, compareHostRows, slaveOfRow, updateHostRows } from '../forward/tables.ts';
 import { cgroupId, cgroupOf } from '../identity/cgroup.ts';
 import { hasNetns, NETNS_DIR } from '../netns.ts';
+import { lostRoutes } from '../plan/routes.ts';
+import { ipSteps } from '../plan/steps.ts';
 import type { Step } from '../step.ts';
 import { expectedPrograms, isThere } from './attached.ts';
 import { type ContainerRecord, readRecords } from './records.ts';
@@ -28,6 +31,8 @@ export interface Garbage {
 	container: string | null;
 	what: string;
 	found: string;
+	/** of what ought to be there */
+	expected?: string;
 	/** of a container that goes as a whole */
 	record?: ContainerRecord;
 	/** of what is not a container */
@@ -52,6 +57,23 @@ export async function garbage(): Promise<Garbage[]> {
 					going.length > 0,
 				)
 			: []),
+		...(await routesBehind(records.filter((record) => !going.some((one) => one.record === record)))),
+	];
+}
+
+/** An uplink that was set down has lost them, also when it is up again. */
+async function routesBehind(records: readonly ContainerRecord[]): Promise<Garbage[]> {
+	const lost = await lostRoutes(records.map(({ spec }) => spec));
+	if (!lost.length) return [];
+	const words = lost.map((route) => replaceRoute(route).replace('route replace ', ''));
+	return [
+		{
+			container: null,
+			what: 'the routes by uplinks',
+			expected: words.join(', '),
+			found: 'no such routes',
+			steps: ipSteps(null, lost.map(replaceRoute)),
+		},
 	];
 }
 
@@ -151,13 +173,18 @@ function unusedAttachment(one: Attachment): Garbage {
 function staleRows(specs: readonly ContainerSpec[], someGo: boolean): Garbage[] {
 	const addresses = new Set(specs.flatMap(addressesOf).map((address) => addressBytes(address).toString('hex')));
 	const allowed = new Set(specs.flatMap(allowedRows).map(({ key }) => key.toString('hex')));
-	const attached = new Set(attachments().map(({ ifindex }) => ifindex));
+	const slaves = withMap('endpoints', (map) =>
+		map.keys().map((key) => {
+			const slave = slaveOfRow(map.lookup(key) ?? Buffer.alloc(8));
+			return slave && `${slave.uplink} ${slave.id}`;
+		}),
+	);
 	const gone = (key: Buffer) => !someGo && deviceName(key.readUInt32LE(0)) === null;
+	const isOfGoneSlave = (key: Buffer) =>
+		!someGo && key.readUInt32LE(4) !== 0 && !slaves.includes(`${key.readUInt32LE(0)} ${key.readUInt32LE(4)}`);
 	return [
 		...rows('containers', 'a device that is gone', gone),
-		// An ipvlan slave is no device of this netns, and its attachments know its index.
-		...rows('drops', 'a device that is gone', (key) => gone(key) && !attached.has(key.readUInt32LE(0))),
-		...rows('next_hops', 'an uplink that is gone', gone),
+		...rows('drops', 'a device that is gone', (key) => gone(key) || isOfGoneSlave(key)),
 		...rows(
 			'endpoints',
 			'an address that no container has',

@@ -1,6 +1,7 @@
 /**
  * Other programs in the place of those that are pinned, while packets pass. Maps are shared: what is known of containers stays.
  *
+ *   maps   those that the earlier version did not have are pinned; who has them with other rows is refused (datapath.ts)
  *   pins   each is replaced by one rename; who adds a container now attaches the new program
  *   links  each takes the pinned program at once; a clsact filter is replaced in one netlink message; those of the host are made
  *          anew beside the old ones, which go then
@@ -8,11 +9,12 @@
  * Whoever is killed between leaves a datapath whose programs are of two versions and share their maps; the next call finds which are
  * not what is pinned, and goes on.
  */
-import { mkdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { deviceName } from '../addresses.ts';
 import { attachments, filterOf, isOfHost, replaceOnHost, withPinned } from '../forward/attach.ts';
 import {
+	type Anew,
 	halfMade,
 	loadedObjects,
 	loadProgramsAnew,
@@ -34,10 +36,19 @@ interface Upgrade extends Disposable {
 
 /** Loads the programs of this pathproof, to compare them: what is not pinned goes when the plan is disposed of. */
 export function planUpgrade(): Upgrade {
-	const anew = loadedObjects().map((object) => loadProgramsAnew(object));
+	const anew: Anew[] = [];
+	for (const object of loadedObjects())
+		anew.push(
+			loadProgramsAnew(
+				object,
+				anew.flatMap(({ maps }) => maps),
+			),
+		);
 	const programs = new Map(anew.flatMap(({ programs }) => [...programs]));
+	const maps = anew.flatMap((one) => one.maps);
 	const renewed = [...programs].filter(
-		([name, fd]) => pinnedProgram(pinPath('programs', name)).tag !== programIdentity(fd).tag,
+		// who has none of a map shares it with nobody: all programs are to be over the one that is pinned
+		([name, fd]) => maps.length || !isPinned(name) || pinnedTag(name) !== programIdentity(fd).tag,
 	);
 	const newer = new Set(renewed.map(([name]) => name));
 	const outdated = attachments().filter((one) => {
@@ -51,8 +62,10 @@ export function planUpgrade(): Upgrade {
 	return {
 		steps: [
 			...halfMade().map((path) => ({ what: `rm -r ${path}`, run: () => rmSync(path, { recursive: true }) })),
+			// before the programs: who is killed between finds them there, and goes on
+			...maps.map(({ name, fd }) => ({ what: `pin the map ${name}`, run: () => pin(fd, pinPath('maps', name)) })),
 			...renewed.map(([name, fd]) => ({
-				what: `pin another ${name}`,
+				what: isPinned(name) ? `pin another ${name}` : `pin ${name}`,
 				run: () => repin(pinPath('programs', name), fd),
 			})),
 			...identityLinks()
@@ -81,6 +94,14 @@ export function planUpgrade(): Upgrade {
 			for (const one of anew) one[Symbol.dispose]();
 		},
 	};
+}
+
+function isPinned(program: ProgramName): boolean {
+	return existsSync(pinPath('programs', program));
+}
+
+function pinnedTag(program: ProgramName): string {
+	return pinnedProgram(pinPath('programs', program)).tag;
 }
 
 /** In one rename: there is no moment at which nothing is pinned there. */

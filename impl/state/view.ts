@@ -3,8 +3,8 @@ import { statSync } from 'node:fs';
 import { deviceName } from '../addresses.ts';
 import type { ContainerSpec } from '../container.ts';
 import { pairKind } from '../devices/device.ts';
-import { isLoaded, withMap } from '../forward/datapath.ts';
-import { REASONS } from '../forward/reasons.ts';
+import { isLoaded } from '../forward/datapath.ts';
+import { type DropPlace, dropRows, slaveOf } from '../forward/tables.ts';
 import { cgroupId, cgroupOf } from '../identity/cgroup.ts';
 import type { Count } from '../identity/counts.ts';
 import { identityLinks, lookAtLink } from '../identity/links.ts';
@@ -72,7 +72,7 @@ export async function viewContainer({ state, spec }: ContainerRecord): Promise<C
 					.map(lookAt)
 					.map(({ program, kind, ifindex, link, id }) => ({ program, kind, device: deviceName(ifindex), link, id })),
 		...(spec.identity && { identity: viewIdentity(spec) }),
-		drops: dropsOf(link?.ifindex ?? inner?.link?.ifindex ?? null),
+		drops: dropsOf(placeOf(spec, link?.ifindex)),
 		routes: [
 			...facts.routes
 				.filter(({ dst, dev }) => own(dst) && dev === spec.name)
@@ -101,18 +101,18 @@ function viewIdentity(spec: ContainerSpec): ContainerView['identity'] {
 	return { cgroup, id: id === null ? null : Number(id), counts: (id !== null && countsOf(id)) || {} };
 }
 
-/** struct drop { __u32 ifindex, reason; } → u64 */
-function dropsOf(ifindex: number | null): Record<string, number> {
-	if (ifindex === null || !isLoaded()) return {};
-	return withMap('drops', (map) =>
-		Object.fromEntries(
-			map
-				.keys()
-				.filter((key) => key.readUInt32LE(0) === ifindex)
-				.map((key) => [
-					REASONS[key.readUInt32LE(4)] ?? `reason ${key.readUInt32LE(4)}`,
-					Number(map.lookup(key)?.readBigUInt64LE(0) ?? 0n),
-				]),
-		),
+/** Null: it has no device. */
+function placeOf(spec: ContainerSpec, hostEnd: number | undefined): DropPlace | null {
+	if (hostEnd !== undefined) return { ifindex: hostEnd, slave: 0 };
+	const slave = isLoaded() ? slaveOf(spec) : null;
+	return slave && { ifindex: slave.uplink, slave: slave.id };
+}
+
+function dropsOf(place: DropPlace | null): Record<string, number> {
+	if (place === null || !isLoaded()) return {};
+	return Object.fromEntries(
+		dropRows()
+			.filter(({ ifindex, slave }) => ifindex === place.ifindex && slave === place.slave)
+			.map(({ reason, count }) => [reason, count]),
 	);
 }

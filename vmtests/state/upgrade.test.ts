@@ -84,6 +84,44 @@ describe.for(CELLS)('an upgrade of $device', (cell) => {
 	});
 });
 
+test('what an earlier pathproof did not have is said to be missing, and an upgrade brings it', {
+	tags: [FULL],
+	timeout: 600_000,
+}, async ({ lab, requires }) => {
+	await requires('veth');
+	const on = await scene(lab);
+	const { net, pathproof, reaches, state, vm } = on;
+	const empty = await state.hostState();
+	const [web, api] = [
+		request('web', { device: 'veth', forward: 'redirect' }),
+		request('api', { device: 'veth', forward: 'fib' }),
+	];
+	await net.addContainer(web);
+	const PINS = '/sys/fs/bpf/pathproof';
+	await vm.exec(['rm', `${PINS}/maps/allowed`, `${PINS}/programs/egress_fib`]);
+	await expect(net.addContainer(api)).rejects.toThrow(
+		'the datapath was pinned by an earlier pathproof, without allowed, egress_fib',
+	);
+	const { stderr } = await pathproof(addWords(api));
+	expect(stderr).toMatch('pathproof net upgrade');
+	const dry = JSON.parse(await on.done(['net', 'upgrade', '--dry-run', '--json'])) as { steps: string[] };
+	expect(dry.steps.slice(0, 5)).toEqual([
+		'pin the map allowed',
+		'pin another egress_guard',
+		'pin another egress_neigh',
+		'pin egress_fib',
+		'pin another ingress_peer',
+	]);
+	await on.done(['net', 'upgrade']);
+	expect(await on.done(['net', 'upgrade'])).toBe('the programs of this host are those of this pathproof already\n');
+	await net.addContainer({ ...api, allow: ['web'] });
+	expect(await net.checkHost()).toEqual([]);
+	for (const name of ['web', 'api']) await reaches(name);
+	await vm.exec(['ping', '-c1', '-W5', web.ipv6!], { netns: 'api' });
+	for (const name of ['web', 'api']) await net.removeContainer(name);
+	expect(await state.differences(empty)).toEqual({});
+});
+
 test('the programs that an ipvlan container has on the host as a whole are replaced too, forth and back', {
 	tags: [FULL],
 	timeout: 600_000,

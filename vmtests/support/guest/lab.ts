@@ -19,13 +19,12 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { deviceName } from '../../../impl/addresses.ts';
 import type { ContainerRequest, Uplink } from '../../../impl/container.ts';
+import { INNER } from '../../../impl/devices/device.ts';
 import type { Attachment } from '../../../impl/forward/attach.ts';
-import { withMap } from '../../../impl/forward/datapath.ts';
-import { REASONS, type Reason } from '../../../impl/forward/reasons.ts';
+import { type DropPlace, dropRows, slaveOf } from '../../../impl/forward/tables.ts';
 import { ipBatch } from '../../../impl/ip/ip.ts';
 import { addContainer, detach, removeContainer } from '../../../impl/net.ts';
-import { namedNetns } from '../../../impl/netns.ts';
-import { inNetns } from '../../../kernels/agent/netns.ts';
+import { readRecords } from '../../../impl/state/records.ts';
 import { WIRES as NICS } from '../../../kernels/wire.ts';
 import type { ContainerName, DropCount, LabContainer, LabNode, LabOptions, LabState, Wire } from '../types.ts';
 import { explained } from './explain.ts';
@@ -101,25 +100,17 @@ export async function detachProgram(name: string): Promise<void> {
 
 /** What the datapath's programs have dropped so far, and where: `host:web`, `web:eth0`. */
 export function dropCounts(): DropCount[] {
-	return withMap('drops', (map) =>
-		map.keys().map((key) => ({
-			at: placeOf(key.readUInt32LE(0)),
-			reason: REASONS[key.readUInt32LE(4)] as Reason,
-			count: Number(map.lookup(key)?.readBigUInt64LE(0) ?? 0n),
-		})),
-	);
+	return dropRows().map(({ reason, count, ...place }) => ({ at: placeOf(place), reason, count }));
 }
 
-/** Programs stand on devices of the host, and on slaves that kept their index when they left it. */
-function placeOf(ifindex: number): string {
-	const here = deviceName(ifindex);
-	if (here) return `host:${here}`;
-	for (const name of namedNetns()) {
-		if (name === PEER.netns) continue;
-		const there = inNetns(name, () => deviceName(ifindex));
-		if (there) return `${name}:${there}`;
-	}
-	return `device ${ifindex}`;
+/** Programs stand on devices of the host, and on slaves in the netns of their containers. */
+function placeOf({ ifindex, slave }: DropPlace): string {
+	if (!slave) return `host:${deviceName(ifindex) ?? `device ${ifindex}`}`;
+	const owner = readRecords().find(({ spec }) => {
+		const own = slaveOf(spec);
+		return own?.uplink === ifindex && own.id === slave;
+	});
+	return owner ? `${owner.spec.netns ?? owner.spec.name}:${INNER}` : `slave ${slave} of device ${ifindex}`;
 }
 
 async function build(options: LabOptions): Promise<LabState> {

@@ -104,7 +104,7 @@ export function footprint(): Footprint {
 		slab: kib('Slab'),
 		percpu: kib('Percpu'),
 		maps: Object.fromEntries(
-			(['containers', 'endpoints', 'allowed', 'drops', 'records', 'next_hops'] as const).map((name) => [
+			(['containers', 'endpoints', 'allowed', 'drops', 'records'] as const).map((name) => [
 				name,
 				withMap(name, ({ fd }) =>
 					Number(/^memlock:\s+(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1]),
