@@ -37,10 +37,17 @@ export async function ensureObjects(): Promise<void> {
 		}
 		// those of other versions: bounded, since nobody else counts them
 		for (const other of await readdir(all)) {
-			if (!join(all, other).startsWith(folder)) await rm(join(all, other), { recursive: true, force: true });
+			if (!join(all, other).startsWith(folder) && !isBeingBuilt(other))
+				await rm(join(all, other), { recursive: true, force: true });
 		}
 	}
 	built = folder;
+}
+
+/** By another version, at this moment: `KEY.PID`. */
+function isBeingBuilt(folder: string): boolean {
+	const pid = /\.(\d+)$/.exec(folder)?.[1];
+	return pid !== undefined && existsSync(`/proc/${pid}`);
 }
 
 /** The same folder that kernels/cache.ts uses: $PATHPROOF_CACHE, else $XDG_CACHE_HOME/pathproof, else ~/.cache/pathproof. */
