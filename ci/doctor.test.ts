@@ -57,6 +57,16 @@ describe('the command line', { timeout: 30_000 }, () => {
 		expect(exitCode).toBe(2);
 	});
 
+	test('has a help for each command of the container network, with an example', async () => {
+		const commands = ['add', 'rm', 'ls', 'show', 'check', 'gc', 'upgrade'];
+		const helps = await Promise.all(commands.map((command) => pathproof(['net', command, '--help'])));
+		for (const [index, command] of commands.entries())
+			expect(helps[index]).toMatchObject({
+				exitCode: 0,
+				stdout: expect.stringContaining(`Example:\n  pathproof net ${command}`),
+			});
+	});
+
 	test('exits with 2 for an unknown option, with 0 for --help', async () => {
 		expect(await pathproof(['doctor', '--jsn'])).toMatchObject({ exitCode: 2, stdout: '' });
 		expect(await pathproof(['doctor', '--help'])).toMatchObject({ exitCode: 0, stderr: '' });

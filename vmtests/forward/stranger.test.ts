@@ -1,8 +1,9 @@
 import { expect, path, test } from 'pathproof';
+import { turn } from '../support/turns.ts';
 
 const STRANGER = 'fixtures/stranger.bpf.c';
 
-test("a stranger's program of 20 lines is loaded, traced and judged like one of ours", async ({ lab }) => {
+test("a stranger's program of 20 lines is loaded, traced and judged like one of ours", turn(2), async ({ lab }) => {
 	const { web, peer } = await lab({ setup: ({ load }) => load(STRANGER, { device: 'web' }) });
 	const discarded = await web.udp(peer, 9, { listen: false });
 	expect(discarded).toTraverse('host:web ingress[discard_nine → drop]');
@@ -14,14 +15,14 @@ test("a stranger's program of 20 lines is loaded, traced and judged like one of 
 	);
 });
 
-test('detached again, it is no longer on the way', async ({ lab }) => {
+test('detached again, it is no longer on the way', turn(0), async ({ lab }) => {
 	const { web, peer, detach } = await lab({ setup: ({ load }) => load(STRANGER, { device: 'web' }) });
 	expect(await web.udp(peer, 9, { listen: false })).toTraverse('host:web ingress[discard_nine]');
 	await detach('discard_nine');
 	expect(await web.udp(peer, 9)).not.toTraverse('host:web ingress[discard_nine]');
 });
 
-test('a program that the verifier refuses is refused with the words of the verifier', async ({ lab }) => {
+test('a program that the verifier refuses is refused with the words of the verifier', turn(1), async ({ lab }) => {
 	const { load } = await lab();
 	await expect(load('fixtures/refused.bpf.c', { device: 'web' })).rejects.toThrow(
 		/refused: the kernel does not load it[\s\S]*invalid access to packet/,

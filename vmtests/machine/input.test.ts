@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'pathproof';
+import { turn } from '../support/turns.ts';
 
-test('a program in the guest is written to while it runs, and ends with its input', async ({ vm }) => {
+test('a program in the guest is written to while it runs, and ends with its input', turn(0), async ({ vm }) => {
 	await using cat = await vm.spawn(['cat'], { keepInput: true });
 	await cat.write('asked\n');
 	expect(await cat.waitFor(/asked/)).toBe('asked');
@@ -10,7 +11,7 @@ test('a program in the guest is written to while it runs, and ends with its inpu
 	expect(await cat.ended).toEqual({ stdout: 'asked\nand again\n', stderr: '', code: 0, signal: null });
 });
 
-test('what is written arrives whole and in order, however much it is', async ({ vm }) => {
+test('what is written arrives whole and in order, however much it is', turn(1), async ({ vm }) => {
 	await using sum = await vm.spawn(['sha256sum'], { keepInput: true });
 	const block = Buffer.alloc(256 * 1024, 'pathproof');
 	for (let written = 0; written < 8; written++) await sum.write(block);
@@ -22,7 +23,7 @@ test('what is written arrives whole and in order, however much it is', async ({ 
 	expect((await sum.ended).stdout).toBe(`${expected}  -\n`);
 });
 
-test('a program that ends without reading its input is no harm to the guest', async ({ vm }) => {
+test('a program that ends without reading its input is no harm to the guest', turn(2), async ({ vm }) => {
 	await using deaf = await vm.spawn(['sh', '-c', 'exec 0<&-; sleep 1'], { keepInput: true });
 	await sleep(300);
 	await deaf.write(Buffer.alloc(2 ** 20));

@@ -1,4 +1,5 @@
 import { buildProgram, describe, expect, test, type Vm } from 'pathproof';
+import { turn } from '../support/turns.ts';
 
 /** What a test can leave behind in a kernel: how to leave it, and how to see it. Each has its own, so that the other's is told from it. */
 interface Mark {
@@ -51,10 +52,7 @@ function marksOf(vm: Vm): Mark[] {
 	return MARKS.filter(({ needsModules }) => !needsModules || vm.kernel.tier === 'full');
 }
 
-describe.each([
-	['red', 'blue'],
-	['blue', 'red'],
-])('%s dirties its kernel before %s', (first, second) => {
+function apart([first, second]: readonly [string, string]): void {
 	test.for([first, second])(
 		'%s finds a kernel nobody has touched, and leaves a sysctl, a link, a module, a program',
 		async (mark, { vm }) => {
@@ -68,4 +66,8 @@ describe.each([
 	test(`nothing of what ${first} left is there for a third`, async ({ vm }) => {
 		expect(await found(vm, first)).toEqual([]);
 	});
-});
+}
+
+const TITLE = '%s dirties its kernel before %s';
+describe.for([['red', 'blue'] as const])(TITLE, turn(0), apart);
+describe.for([['blue', 'red'] as const])(TITLE, turn(1), apart);
