@@ -30,7 +30,9 @@ for (const { device, forward, needs } of DEVICES) {
 		const { stdout } = await watch.ended;
 		// that nobody listens is told by ICMP, at most once a second, which quotes it
 		const datagrams = stdout.split(/^(?=\d\d:\d\d:)/m).filter((frame) => frame.includes(': UDP, '));
-		expect(datagrams.filter((frame) => frame.includes(MINE))).toHaveLength(2);
+		// ipvlan-l3s hands over what comes inside the host's IP stack, past the slave's receive
+		const seen = device === 'ipvlan-l3s' ? 1 : 2;
+		expect(datagrams.filter((frame) => frame.includes(MINE))).toHaveLength(seen);
 		expect(stdout).not.toContain(THEIRS);
 	});
 
