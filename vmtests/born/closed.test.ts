@@ -31,7 +31,7 @@ const SAMPLE: readonly string[] = ['veth stack'];
 
 const LAB = { device: 'veth', forward: 'redirect', tracer: false } as const;
 const BIRTHS = 3;
-const FULL_BIRTHS = { redirect: 100, native: 100, 'redirect-egress': 20, fib: 20, stack: 20 } as const;
+const FULL_BIRTHS = { redirect: 20, native: 20, 'redirect-egress': 8, fib: 8, stack: 8 } as const;
 
 /** Frames that an IP stack got, or a device of the host's sent. */
 function passed({ seen }: Birth): number {
