@@ -11,18 +11,18 @@ test('the sockets of a container are those of its addresses, and of its ports at
 		ipv4: '198.51.100.10',
 		identity: { shares: [{ address: '2001:db8::80', port: 443, protocol: 'tcp' }] },
 	});
-	const both = '--no-header --numeric --all --processes';
+	const both = '--no-header --numeric --all --extended';
 	expect(ssArgs(spec).map((args) => args.join(' '))).toEqual([
 		`${both} --tcp --udp state all exclude time-wait ( src [2001:db8::10] or src 198.51.100.10 )`,
 		`${both} --tcp state all exclude time-wait ( ( src [2001:db8::80] and sport = :443 ) )`,
 	]);
 });
 
-test('who holds a socket is named; of TCP what nobody holds is no matter', () => {
+test('who holds a socket is named; what nobody holds is no matter', () => {
 	const said = [
-		'udp UNCONN 0 0 [2001:db8::10]:53 [::]:* users:(("dns server",pid=37,fd=4),("other",pid=38,fd=4))',
-		'udp UNCONN 0 0 [2001:db8::10]:54 [::]:*',
-		'tcp FIN-WAIT-1 0 3782145 [2001:db8::10]:45051 [2001:db8::11]:80',
+		'udp UNCONN 0 0 [2001:db8::10]:53 [::]:* users:(("dns server",pid=37,fd=4),("other",pid=38,fd=4)) ino:41 sk:1 cgroup:/ <->',
+		'udp UNCONN 0 0 [2001:db8::10]:54 [::]:* ino:42 sk:2 cgroup:/ <->',
+		'tcp FIN-WAIT-1 0 3782145 [2001:db8::10]:45051 [2001:db8::11]:80 timer:(persist,376ms,0) ino:0 sk:3 cgroup:/ ---',
 	];
 	const held = [
 		{ socket: '[2001:db8::10]:53', who: 'dns server (pid 37)' },

@@ -25,7 +25,7 @@ export function ssArgs(spec: ContainerSpec): string[][] {
 	return groups
 		.filter(({ places }) => places.length)
 		.map(({ protocols, places }) => [
-			...['--no-header', '--numeric', '--all', '--processes', ...protocols],
+			...['--no-header', '--numeric', '--all', '--extended', ...protocols],
 			...['state', 'all', 'exclude', 'time-wait'],
 			...`( ${places.join(' or ')} )`.split(' '),
 		]);
@@ -34,7 +34,9 @@ export function ssArgs(spec: ContainerSpec): string[][] {
 /** Throws a DatapathError where a process has one of them: it may have been given it by the container, or have left that. */
 export async function refuseHeld(spec: ContainerSpec): Promise<void> {
 	for (const args of ssArgs(spec)) {
-		const [held] = heldSockets(await ss(args));
+		if (!heldSockets(await ss(args)).length) continue;
+		// whose it is takes a look at each open file of each process
+		const [held] = heldSockets(await ss(['--processes', ...args]));
 		if (held)
 			throw new DatapathError(`${held.who} still has the socket ${held.socket} of ${spec.name}`, {
 				hint: "end it: until then the address is nobody else's",
@@ -57,15 +59,16 @@ interface HeldSocket {
 	who: string;
 }
 
-/** Of what `ss` prints. A TCP socket that nobody holds says nothing more by itself, and goes in the kernel's own time. */
+/** Of what `ss` prints: those that have an inode, which is gone once the last that had it open has closed it. */
 export function heldSockets(text: string): HeldSocket[] {
-	const lines = text.split('\n').filter((line) => line.trim());
-	return lines.flatMap((line) => {
-		const socket = /\S+:\d+(?=\s)/.exec(line)?.[0] ?? line;
+	const lines = text.split('\n').filter((line) => /\bino:[1-9]/.test(line));
+	return lines.map((line) => {
 		const user = /users:\(\("(?<name>.*?)",pid=(?<pid>\d+)/.exec(line)?.groups;
-		if (user) return [{ socket, who: `${user.name} (pid ${user.pid})` }];
-		// a UDP socket that is on its way from one process to another is in neither
-		return /\bUNCONN\b/.test(line) ? [{ socket, who: 'a process' }] : [];
+		return {
+			socket: /\S+:\d+(?=\s)/.exec(line)?.[0] ?? line,
+			// or it is on its way from one process to another
+			who: user ? `${user.name} (pid ${user.pid})` : 'a process',
+		};
 	});
 }
 
