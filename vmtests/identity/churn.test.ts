@@ -59,6 +59,8 @@ test('2,000 connections a second for ten seconds, while a backend comes and goes
 	// fewer than there are connections, all of them from one address
 	await fewPorts(scene, 40_000, 57_999);
 	const before = await counted();
+	// of each server a listener and a socket for datagrams
+	expect(before).toMatchObject({ sockets: 8, answers: 0, services: 1, identities: 5 });
 
 	const client = await hello.keepAsking('client', {
 		how: 'ask',
