@@ -126,6 +126,8 @@ const INFO = {
 	funcInfoSize: 132,
 	funcInfo: 136,
 	funcInfoCount: 144,
+	runTime: 192,
+	runs: 200,
 	misses: 208,
 	end: 232,
 } as const;
@@ -151,6 +153,12 @@ function shortName(info: Buffer): string {
  */
 export function missedRuns(program: number): number {
 	return Number(objectInfo(program, Buffer.alloc(INFO.end)).readBigUInt64LE(INFO.misses));
+}
+
+/** How often it ran while the kernel kept statistics (kernel.bpf_stats_enabled), and for how many nanoseconds in all. */
+export function programRunTime(program: number): [runs: number, nanoseconds: number] {
+	const info = objectInfo(program, Buffer.alloc(INFO.end));
+	return [Number(info.readBigUInt64LE(INFO.runs)), Number(info.readBigUInt64LE(INFO.runTime))];
 }
 
 /** The first function of a program is the program itself; struct bpf_func_info { __u32 insn_off, type_id; }. */
