@@ -69,8 +69,12 @@ export class IdentityScene extends Scene {
 		return JSON.parse(stdout) as Answer[];
 	};
 
-	/** Servers that tell each client whom they take it to be. `null`: of the peer. */
-	readonly serve = async (name: string | null, address: string, ...ports: number[]): Promise<GuestProcess> => {
+	/** Servers of TCP and UDP, and of SCTP if that is named last, that tell each client whom they take it to be. `null`: of the peer. */
+	readonly serve = async (
+		name: string | null,
+		address: string,
+		...ports: (number | 'sctp')[]
+	): Promise<GuestProcess> => {
 		const argv = ['python3', FIXTURES.echo, address, ...ports.map(String)];
 		const server = await (name === null ? this.vm.spawn(argv, { netns: 'peer' }) : this.start(name, argv));
 		await server.waitFor(/^serving/, 30_000);
