@@ -19,8 +19,12 @@
  *   - packet sockets, which are no IP sockets (they need CAP_NET_RAW of the host's netns, and so do raw ones,
  *     which are refused here)
  *   - the source of a ping socket that is not connected, and before 6.1 of one that is
- *   - listen() without bind(): the kernel binds to the wildcard and a port of its choice
+ *   - listen() without bind(): the kernel binds to the wildcard and a port of its choice (from 6.3 on of the
+ *     program's, within the range of ephemeral ones: IP_LOCAL_PORT_RANGE)
  *   - where a UDP socket that only sent hears: at its port of every address of the host
+ *   - what was connected, listened or was raw before its cgroup was a container
+ *   - sockets of other families for which the kernel itself opens IP sockets
+ * A wildcard of both families becomes the IPv6 address alone: a socket is bound to one.
  */
 #include "include/identity_judge.h"
 #include "include/identity_show.h"
