@@ -15,8 +15,8 @@ import { ADDRESSES, cgroup, type IdentityScene, identity, identityScene } from '
 const { ipv6, ipv4 } = ADDRESSES.web;
 /** A Rust program on musl, linked statically: it brings its own system calls. */
 const MPROCS = (() => {
-	const { resolve } = createRequire(import.meta.url);
-	const found = resolve('mprocs/package.json');
+	const require = createRequire(import.meta.url);
+	const found = require.resolve('mprocs/package.json');
 	const { version } = JSON.parse(readFileSync(found, 'utf8'));
 	const machine = { x64: 'x86_64', arm64: 'aarch64' }[process.arch as 'x64' | 'arm64'];
 	return join(dirname(found), `mprocs-${version}-linux-${machine}-musl/mprocs`);
