@@ -115,7 +115,9 @@ export function register(program: Command): void {
 		.action(check);
 	net
 		.command('gc')
-		.description('Finish or undo what was interrupted, and take away what is dead.')
+		.description(
+			'Finish or undo what was interrupted, take away what is dead, and give identities back what they lack.',
+		)
 		.option(...DRY_RUN)
 		.option(...JSON_HELP)
 		.addHelpText('after', example('pathproof net gc --dry-run'))

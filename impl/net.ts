@@ -14,7 +14,7 @@ import { ensureObjects } from './objects.ts';
 import { planAdd, planRemove } from './plan/plan.ts';
 import { attachmentsOf } from './state/attached.ts';
 import { checkContainers, type Finding } from './state/check.ts';
-import { garbage } from './state/garbage.ts';
+import { garbage, mends } from './state/garbage.ts';
 import { locked } from './state/lock.ts';
 import {
 	type ContainerRecord,
@@ -179,7 +179,7 @@ export function checkHost(): Promise<Finding[]> {
 	});
 }
 
-/** Finishes or undoes what was interrupted, and takes away what is dead. */
+/** Finishes or undoes what was interrupted, takes away what is dead, and gives identities back what they lack. */
 export function collectGarbage(how: DryRun): Promise<Step[]>;
 export function collectGarbage(how?: How): Promise<void>;
 export function collectGarbage(how: Partial<DryRun> = {}): Promise<unknown> {
@@ -197,6 +197,9 @@ export function collectGarbage(how: Partial<DryRun> = {}): Promise<unknown> {
 			}
 			again = !how.dryRun && found.some(({ record }) => record !== undefined);
 		}
+		const lacking = mends();
+		if (!how.dryRun) await carryOut(lacking, how);
+		steps.push(...lacking);
 		if (how.dryRun) return tell(steps, how);
 	});
 }

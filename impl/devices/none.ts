@@ -1,5 +1,5 @@
 /** No device: the container is a cgroup in the host's netns, and uses the host's addresses. */
-import { mkdirSync, rmdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatapathError } from '../errors.ts';
 
@@ -13,14 +13,22 @@ export function makeCgroup(name: string): void {
 	mkdirSync(containerCgroup(name), { recursive: true });
 }
 
-/** Does nothing where there is none. `last`: of all containers without a device. Throws a DatapathError while processes are in it. */
-export function removeCgroup(name: string, last: boolean): void {
-	removeFolder(containerCgroup(name));
-	if (last) removeFolder(CGROUPS);
+/**
+ * With what its programs have made within it, and the cgroup of all once there is none in it. Does nothing where there is none. Throws a
+ * DatapathError while processes are in it.
+ */
+export function removeCgroup(name: string): void {
+	removeTree(containerCgroup(name));
+	if (existsSync(CGROUPS) && !cgroupsIn(CGROUPS).length) rmdirSync(CGROUPS);
 }
 
-function removeFolder(path: string): void {
+function cgroupsIn(path: string): string[] {
+	return readdirSync(path, { withFileTypes: true }).flatMap((one) => (one.isDirectory() ? [join(path, one.name)] : []));
+}
+
+function removeTree(path: string): void {
 	try {
+		cgroupsIn(path).forEach(removeTree);
 		rmdirSync(path);
 	} catch (error) {
 		const { code } = error as NodeJS.ErrnoException;

@@ -1,5 +1,5 @@
 /** The programs and maps of the datapath: loaded once for a host, pinned, and found again by whoever comes later. */
-import { closeSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, renameSync, rmSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatapathError } from '../errors.ts';
 import { COUNTS } from '../identity/counts.ts';
@@ -100,7 +100,7 @@ export function ensureLoaded(object: ObjectName = 'redirect'): void {
 	for (const kind of ['programs', 'maps'] as const) mkdirSync(join(PIN_ROOT_IN_THE_MAKING, kind), { recursive: true });
 	loadAndPin(object, PIN_ROOT_IN_THE_MAKING);
 	if (object === 'redirect') {
-		mkdirSync(join(PIN_ROOT_IN_THE_MAKING, 'attachments'));
+		for (const folder of ['attachments', 'identities']) mkdirSync(join(PIN_ROOT_IN_THE_MAKING, folder));
 		renameSync(PIN_ROOT_IN_THE_MAKING, PIN_ROOT);
 		return;
 	}
@@ -118,6 +118,21 @@ export function unload(): void {
 		renameSync(PIN_ROOT, PIN_ROOT_OF_BEFORE);
 	}
 	for (const path of halfMade()) rmSync(path, { recursive: true });
+}
+
+/** Of one object whose programs nobody needs any more, the pin first that says that it is loaded. */
+export function unpin(object: ObjectName): void {
+	for (const path of pinsOf(object)) if (existsSync(path)) unlinkSync(path);
+}
+
+function pinsOf(name: ObjectName): string[] {
+	const { programs, maps } = OBJECTS[name];
+	return [...programs.map((one) => pinPath('programs', one)), ...maps.map((one) => pinPath('maps', one))];
+}
+
+/** Those of which something is pinned: as a whole, or by a call that was killed. */
+export function pinnedObjects(): ObjectName[] {
+	return (Object.keys(OBJECTS) as ObjectName[]).filter((name) => pinsOf(name).some((path) => existsSync(path)));
 }
 
 /** What an interrupted `ensureLoaded` or `unload` left. */

@@ -50,12 +50,21 @@ export function attachIdentity(container: string, path: string, cgroup: bigint, 
 	}
 }
 
+/** Whether there are links of it, or an interrupted call was about to pin some. */
+export function hasPins(container: string): boolean {
+	return existsSync(join(IDENTITIES, container));
+}
+
+/** All that `hasPins`. */
+export function pinnedContainers(): string[] {
+	return existsSync(IDENTITIES) ? readdirSync(IDENTITIES) : [];
+}
+
 /** Of one container, or of all. */
 export function identityLinks(container?: string): IdentityLink[] {
-	if (container === undefined)
-		return existsSync(IDENTITIES) ? readdirSync(IDENTITIES).flatMap((name) => identityLinks(name)) : [];
+	if (container === undefined) return pinnedContainers().flatMap((name) => identityLinks(name));
+	if (!hasPins(container)) return [];
 	const folder = join(IDENTITIES, container);
-	if (!existsSync(folder)) return [];
 	return (readdirSync(folder) as IdentityProgram[]).map((program) => ({
 		container,
 		program,
@@ -75,6 +84,5 @@ export function detachIdentity(container: string): void {
 		withPinned(one.pin, detachLink);
 		unlinkSync(one.pin);
 	}
-	if (existsSync(join(IDENTITIES, container))) rmdirSync(join(IDENTITIES, container));
-	if (existsSync(IDENTITIES) && !readdirSync(IDENTITIES).length) rmdirSync(IDENTITIES);
+	if (hasPins(container)) rmdirSync(join(IDENTITIES, container));
 }

@@ -10,7 +10,7 @@ import type { Others } from '../state/records.ts';
 import type { Step } from '../step.ts';
 import { cgroupId, cgroupOf, isPopulated } from './cgroup.ts';
 import { endConnections, refuseHeld } from './connections.ts';
-import { attachIdentity, detachIdentity, identityLinks } from './links.ts';
+import { attachIdentity, detachIdentity, hasPins } from './links.ts';
 import { FIRST_PROGRAM, identityPrograms } from './programs.ts';
 import { backendAddress, MAX_BACKENDS, writeServices } from './services.ts';
 import type { Share } from './spec.ts';
@@ -73,7 +73,6 @@ export async function planIdentityRemoval(spec: ContainerSpec, others: Others): 
 	if (spec.identity!.cgroup === null && (await isPopulated(path)))
 		throw new DatapathError(`there are processes in ${path}`, { hint: `echo 1 > ${path}/cgroup.kill` });
 	await refuseHeld(spec);
-	const last = !others().some(({ device }) => device === 'none');
 	const present = ownHexes();
 	const addresses = ownedAddresses(spec).filter(({ address }) => present.has(hexOf(address)));
 	const served = spec.identity!.serves;
@@ -87,8 +86,8 @@ export async function planIdentityRemoval(spec: ContainerSpec, others: Others): 
 					},
 				]
 			: []),
-		...(spec.identity!.cgroup === null ? [{ what: `rmdir ${path}`, run: () => removeCgroup(name, last) }] : []),
-		...(identityLinks(name).length
+		...(spec.identity!.cgroup === null ? [{ what: `rmdir ${path}`, run: () => removeCgroup(name) }] : []),
+		...(hasPins(name)
 			? [{ what: `detach the programs of ${name} from ${path}`, run: () => detachIdentity(name) }]
 			: []),
 		{ what: `end the connections of ${name}`, run: () => endConnections(spec) },

@@ -13,10 +13,11 @@ import { planIdentity, planIdentityRemoval } from '../identity/plan.ts';
 import { hasNetns } from '../netns.ts';
 import type { Others } from '../state/records.ts';
 import type { Step } from '../step.ts';
+import { unpinStep, unusedObjects } from './objects.ts';
 import { pairSteps } from './pair.ts';
 import { refuse, refuseTaken } from './refuse.ts';
 import { removeRouteSteps } from './routes.ts';
-import { removeSlaveSteps, slaveSteps } from './slave.ts';
+import { isGuardedSlave, removeSlaveSteps, slaveSteps } from './slave.ts';
 import { ipStep } from './steps.ts';
 
 /**
@@ -40,7 +41,11 @@ export async function planAdd(spec: ContainerSpec, others: Others, { undone = fa
 export async function planRemove(spec: ContainerSpec, others: Others): Promise<Step[]> {
 	const netns = spec.netns ?? spec.name;
 	if (spec.identity) return [...(await planIdentityRemoval(spec, others)), ...sharedSteps(spec, others)];
-	if (spec.device === 'none') return [removeCgroupStep(spec, others), ...sharedSteps(spec, others)];
+	if (spec.device === 'none')
+		return [
+			{ what: `rmdir ${containerCgroup(spec.name)}`, run: () => removeCgroup(spec.name) },
+			...sharedSteps(spec, others),
+		];
 	const routing = await removeRouteSteps(spec, others);
 	const mark = markOf(spec);
 	return [
@@ -77,7 +82,7 @@ function sharedSteps(spec: ContainerSpec, others: Others): Step[] {
 	if (!others().some(() => true))
 		return [...sysctls, { what: 'detach all programs', run: detachAll }, { what: 'unpin the datapath', run: unload }];
 	const unused = [...spec.uplinks.flatMap(({ device }) => unusedAttachments(device, others)), ...unusedOfHost(others)];
-	return [...sysctls, ...unused.map(detachStep)];
+	return [...sysctls, ...unused.map(detachStep), ...unusedObjects(others).map(unpinStep)];
 }
 
 /** By the program on an uplink, whose it is. */
@@ -86,10 +91,6 @@ const ON_UPLINK: Record<string, (container: ContainerSpec) => boolean> = {
 	uplink_guard: isGuardedSlave,
 	uplink_ingress: isGuardedSlave,
 };
-
-function isGuardedSlave({ device, guard }: ContainerSpec): boolean {
-	return isIpvlan(device) && guard;
-}
 
 function unusedOfHost(others: Others): ReturnType<typeof attachments> {
 	const there = attachments(0);
@@ -108,9 +109,4 @@ function unusedAttachments(uplink: string, others: Others): ReturnType<typeof at
 function detachStep(one: ReturnType<typeof attachments>[number]): Step {
 	const where = isOfHost(one.kind) ? 'this host' : `device ${one.ifindex}`;
 	return { what: `detach ${one.program} from ${where}`, run: () => detachOne(one) };
-}
-
-function removeCgroupStep({ name }: ContainerSpec, others: Others): Step {
-	const last = !others().some(({ device }) => device === 'none');
-	return { what: `rmdir ${containerCgroup(name)}`, run: () => removeCgroup(name, last) };
 }

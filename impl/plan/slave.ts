@@ -11,6 +11,10 @@ import { hasNetns } from '../netns.ts';
 import type { Step } from '../step.ts';
 import { attachStep, hostStep, ipStep } from './steps.ts';
 
+export function isGuardedSlave({ device, guard }: ContainerSpec): boolean {
+	return isIpvlan(device) && guard;
+}
+
 /** `hosts`: the addresses of this host. */
 export function slaveSteps(
 	spec: ContainerSpec,

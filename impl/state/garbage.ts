@@ -17,9 +17,14 @@ import { halfMade, isLoaded, type MapName, unload, withMap } from '../forward/da
 import { restoreLinkdown, unusedSwitches } from '../forward/linkdown.ts';
 import { replaceRoute } from '../forward/routes.ts';
 import { hasSwitched, restoreForwarding } from '../forward/stack.ts';
-import { addressesOf, allowedRows, compareHostRows, slaveOfRow, updateHostRows } from '../forward/tables.ts';
+import { addressesOf, allowedRows, compareHostRows, type Row, slaveOfRow, updateHostRows } from '../forward/tables.ts';
 import { cgroupId, cgroupOf } from '../identity/cgroup.ts';
+import { mendIdentity } from '../identity/check.ts';
+import { detachIdentity, pinnedContainers } from '../identity/links.ts';
+import { serviceRows } from '../identity/services.ts';
+import { shareRows } from '../identity/tables.ts';
 import { hasNetns, NETNS_DIR } from '../netns.ts';
+import { unpinStep, unusedObjects } from '../plan/objects.ts';
 import { lostRoutes } from '../plan/routes.ts';
 import { ipSteps } from '../plan/steps.ts';
 import type { Step } from '../step.ts';
@@ -77,6 +82,12 @@ async function routesBehind(records: readonly ContainerRecord[]): Promise<Garbag
 	];
 }
 
+/** What those that live lack, as far as it can be given back to them while their programs run. */
+export function mends(): Step[] {
+	const living = readRecords().flatMap((record) => (whyDead(record) === null ? record.spec : []));
+	return living.flatMap((spec) => (spec.identity ? mendIdentity(spec, living) : []));
+}
+
 /** Null: it lives. */
 function whyDead({ state, spec }: ContainerRecord): Pick<Garbage, 'what' | 'found'> | null {
 	const { name, netns, device } = spec;
@@ -121,7 +132,15 @@ function leftovers(all: readonly ContainerSpec[], someGo: boolean): Garbage[] {
 		...attachments()
 			.filter((one) => !isGone(one) && isUnused(one, all))
 			.map(unusedAttachment),
+		...pinnedContainers()
+			.filter((name) => !all.some((one) => one.name === name && one.identity))
+			.map(strayIdentity),
 		...staleRows(all, someGo),
+		...staleIdentityRows(all),
+		...unusedObjects(() => all.values()).map((name) => {
+			const { what, run } = unpinStep(name);
+			return single(`programs of ${name}`, 'no container needs them', what, run);
+		}),
 		...hostRowsBehind(all),
 		...(unusedQdiscs().length
 			? [
@@ -191,6 +210,28 @@ function staleRows(specs: readonly ContainerSpec[], someGo: boolean): Garbage[] 
 			(key, value) => value.readUInt32LE(0) !== 0 && !addresses.has(key.toString('hex')),
 		),
 		...rows('allowed', 'tenants that no container allows', (key) => !allowed.has(key.toString('hex'))),
+	];
+}
+
+function strayIdentity(name: string): Garbage {
+	return single(
+		`programs of an identity ${name}`,
+		'no such container',
+		`detach the programs of ${name}, which is no container`,
+		() => detachIdentity(name),
+	);
+}
+
+/** The rows of cgroups go with them. */
+function staleIdentityRows(specs: readonly ContainerSpec[]): Garbage[] {
+	if (!isLoaded('identity')) return [];
+	const identities = specs.filter(({ identity }) => identity);
+	const keys = (rows: readonly Row[]) => new Set(rows.map(({ key }) => key.toString('hex')));
+	const shared = keys(identities.flatMap((spec) => shareRows(spec, 0n)));
+	const served = keys(serviceRows(identities));
+	return [
+		...rows('shares', 'ports that no container shares', (key) => !shared.has(key.toString('hex'))),
+		...rows('services', 'services that no container is behind', (key) => !served.has(key.toString('hex'))),
 	];
 }
 

@@ -1,0 +1,23 @@
+/** Which programs are on this host for whom, as far as not every container needs them. */
+import type { ContainerSpec } from '../container.ts';
+import { type ObjectName, pinnedObjects, unpin } from '../forward/datapath.ts';
+import type { Others } from '../state/records.ts';
+import type { Step } from '../step.ts';
+import { isGuardedSlave } from './slave.ts';
+
+/** Whether a container needs an object. `redirect` has the maps of all, and goes with the last one. */
+const NEEDS: Record<ObjectName, (spec: ContainerSpec) => boolean> = {
+	redirect: () => true,
+	ipvlan: isGuardedSlave,
+	identity: ({ identity }) => identity !== undefined,
+	low_ports: ({ identity }) => identity?.lowPorts === true,
+};
+
+/** Of those that are pinned, in part or as a whole. `others`: the containers that stay, of which there are some. */
+export function unusedObjects(others: Others): ObjectName[] {
+	return pinnedObjects().filter((name) => name !== 'redirect' && !others().some(NEEDS[name]));
+}
+
+export function unpinStep(object: ObjectName): Step {
+	return { what: `unpin the programs of ${object}`, run: () => unpin(object) };
+}
