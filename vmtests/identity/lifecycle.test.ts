@@ -93,23 +93,34 @@ test("somebody else's program on the same cgroup has its say, before and after o
 	expect(await outcome()).toBe(web.ipv6);
 });
 
-test('what is damaged is found, what is dead is taken away', { tags: [FULL] }, async ({ lab, requires }) => {
+test('one whose cgroup was taken away is dead; one whose cgroup was made anew is given all that it had', {
+	tags: [FULL],
+}, async ({ lab, requires }) => {
 	await requires('modules');
-	const { net, state, vm } = await identityScene(lab);
+	const { net, state, vm, calls, serve } = await identityScene(lab);
 	const before = await state.hostState();
+	await using _peer = await serve(null, '::', 7);
 	await net.addContainer(identity('web'));
-	await vm.exec(['ip', 'addr', 'del', `${web.ipv6}/128`, 'dev', 'lo']);
-	await vm.exec(['bpftool', 'link', 'detach', 'pinned', '/sys/fs/bpf/pathproof/identities/web/bind6']);
-	await vm.exec(['rm', '/sys/fs/bpf/pathproof/identities/web/connect4']);
-	expect((await net.checkHost()).map(({ what, found }) => [what, found])).toEqual([
-		[`its address ${web.ipv6}`, 'no such address'],
-		['connect4 on /sys/fs/cgroup/pathproof/web', 'not attached'],
-		['bind6 on /sys/fs/cgroup/pathproof/web', 'its link is detached'],
-	]);
 	await vm.exec(['rmdir', cgroup('web')]);
 	expect((await net.checkHost()).map(({ what }) => what)).toEqual(['its cgroup is gone']);
 	await net.collectGarbage();
 	expect(await net.listContainers()).toEqual([]);
+	expect(await state.differences(before)).toEqual({});
+
+	await net.addContainer(identity('web'));
+	await vm.exec(['sh', '-c', `rmdir ${cgroup('web')} && mkdir ${cgroup('web')}`]);
+	expect((await net.checkHost()).map(({ what, found }) => [what, found])).toEqual(
+		expect.arrayContaining([
+			[`bind6 on ${cgroup('web')}`, 'its link is detached'],
+			['its row of the map identities', 'no such row'],
+		]),
+	);
+	await net.collectGarbage();
+	expect(await net.checkHost()).toEqual([]);
+	expect((await calls('web', [TO_PEER]))[0]!.seen).toBe(web.ipv6);
+	// what its programs have made within it goes with it
+	await vm.exec(['mkdir', '-p', `${cgroup('web')}/inner/worker`]);
+	await net.removeContainer('web');
 	expect(await state.differences(before)).toEqual({});
 });
 

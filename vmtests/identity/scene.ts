@@ -12,7 +12,7 @@ export const ADDRESSES = {
 } as const;
 export const HOST = { ipv6: '2001:db8:0:1::1', ipv4: '192.0.2.1' } as const;
 
-const FIXTURES = { calls: '/run/calls.py', echo: '/run/echo.py' } as const;
+const FIXTURES = { calls: '/run/calls.py', echo: '/run/echo.py', steady: '/run/steady.py' } as const;
 
 /** What fixtures/identity/calls.py is told, and what it answers. */
 export interface Call {

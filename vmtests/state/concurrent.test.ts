@@ -1,4 +1,5 @@
 import { expect, test } from 'pathproof';
+import { type IdentityScene, identityScene } from '../identity/scene.ts';
 import { FULL } from '../support/config.ts';
 import { turn } from '../support/turns.ts';
 import { addWords, PEER, request, scene, UPLINK } from './scene.ts';
@@ -6,47 +7,66 @@ import { addWords, PEER, request, scene, UPLINK } from './scene.ts';
 const AT_ONCE = 8;
 const NUMBERS = Array.from({ length: AT_ONCE }, (_, index) => index + 20);
 
-test('eight processes at once add what each was asked to, and take it away', {
-	tags: [FULL],
-	timeout: 600_000,
-}, async ({ lab, requires }) => {
-	await requires('veth');
-	const { net, state, vm } = await scene(lab);
-	await vm.exec(['ip', 'route', 'get', PEER.ipv6]);
-	const before = await state.hostState();
-	const words = (number: number) =>
-		addWords({
-			name: `c${number}`,
-			device: 'veth',
-			forward: 'redirect',
-			ipv6: `2001:db8:0:2::${number}`,
-			ipv4: `198.51.100.${number}`,
-			uplinks: [UPLINK],
-		});
-	/** Each one's exit status, and what it said. */
-	const allAtOnce = async (calls: string[][]) => {
-		const script = calls.map(
-			(call, index) => `(pathproof ${call.join(' ')} >/tmp/said-${index} 2>&1; echo $? >>/tmp/said-${index}) &`,
+/** What each of them asks for, and how it reaches the peer. */
+const KINDS = [
+	{
+		what: 'containers with a netns each',
+		request: { device: 'veth', forward: 'redirect', uplinks: [UPLINK] },
+		ping: ({ vm }: IdentityScene, name: string) => vm.exec(PING, { netns: name }),
+	},
+	{
+		what: 'identities',
+		request: { device: 'none', forward: 'native', guard: false, identity: {} },
+		ping: ({ run }: IdentityScene, name: string) => run(name, PING),
+	},
+] as const;
+const PING = ['ping', '-c1', '-W5', PEER.ipv6];
+
+test.for(KINDS)(
+	'eight processes at once add $what, as each was asked to, and take them away',
+	{
+		tags: [FULL],
+		timeout: 600_000,
+	},
+	async ({ request: common, ping }, { lab, requires }) => {
+		await requires('veth');
+		const on = await identityScene(lab);
+		const { net, state, vm } = on;
+		await vm.exec(['ip', 'route', 'get', PEER.ipv6]);
+		const before = await state.hostState();
+		const words = (number: number) =>
+			addWords({
+				...common,
+				name: `c${number}`,
+				ipv6: `2001:db8:0:2::${number}`,
+				ipv4: `198.51.100.${number}`,
+				uplinks: [...('uplinks' in common ? common.uplinks : [])],
+			});
+		/** Each one's exit status, and what it said. */
+		const allAtOnce = async (calls: string[][]) => {
+			const script = calls.map(
+				(call, index) => `(pathproof ${call.join(' ')} >/tmp/said-${index} 2>&1; echo $? >>/tmp/said-${index}) &`,
+			);
+			const { stdout } = await vm.exec(
+				['sh', '-c', `${script.join('\n')}\nwait; cat ${calls.map((_, index) => `/tmp/said-${index}`).join(' ')}`],
+				{ timeout: 280_000 },
+			);
+			return stdout;
+		};
+		expect(await allAtOnce(NUMBERS.map(words))).toBe(NUMBERS.map((number) => `c${number} is there\n0\n`).join(''));
+		expect((await net.checkHost()).map(({ what }) => what)).toEqual([]);
+		for (const number of NUMBERS) await ping(on, `c${number}`);
+		// the same one twice, while others go
+		const mixed = [...NUMBERS.slice(1).map((number) => ['net', 'rm', `c${number}`]), words(20)];
+		expect(await allAtOnce(mixed)).toBe(
+			`${NUMBERS.slice(1)
+				.map((number) => `c${number} is gone\n0\n`)
+				.join('')}c20 is there already\n0\n`,
 		);
-		const { stdout } = await vm.exec(
-			['sh', '-c', `${script.join('\n')}\nwait; cat ${calls.map((_, index) => `/tmp/said-${index}`).join(' ')}`],
-			{ timeout: 280_000 },
-		);
-		return stdout;
-	};
-	expect(await allAtOnce(NUMBERS.map(words))).toBe(NUMBERS.map((number) => `c${number} is there\n0\n`).join(''));
-	expect((await net.checkHost()).map(({ what }) => what)).toEqual([]);
-	for (const number of NUMBERS) await vm.exec(['ping', '-c1', '-W5', PEER.ipv6], { netns: `c${number}` });
-	// the same one twice, while others go
-	const mixed = [...NUMBERS.slice(1).map((number) => ['net', 'rm', `c${number}`]), words(20)];
-	expect(await allAtOnce(mixed)).toBe(
-		`${NUMBERS.slice(1)
-			.map((number) => `c${number} is gone\n0\n`)
-			.join('')}c20 is there already\n0\n`,
-	);
-	await net.removeContainer('c20');
-	expect(await state.differences(before)).toEqual({});
-});
+		await net.removeContainer('c20');
+		expect(await state.differences(before)).toEqual({});
+	},
+);
 
 test('in one process calls wait for each other', turn(1), async ({ lab, requires }) => {
 	await requires('veth');

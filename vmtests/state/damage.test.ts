@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'pathproof';
 import type { ContainerRequest } from '../../impl/container.ts';
+import { identity, identityScene } from '../identity/scene.ts';
 import { FULL } from '../support/config.ts';
 import { netCheckDocument } from '../support/schema.ts';
 import { turn } from '../support/turns.ts';
@@ -54,6 +55,48 @@ const ROUTING = (sysctl: string): Damage[] => [
 	{ by: `sysctl -qw ${sysctl}=0`, finds: [`the sysctl ${sysctl}`] },
 ];
 
+const VIP = '2001:db8:0:2::80';
+const SERVICE = '2001:db8:0:2::99';
+const CGROUP = '/sys/fs/cgroup/pathproof/web';
+/** bpftool's words for struct share, and for the rest of a row in zeros: a port of an address, by TCP. */
+const share = (end: string) => `hex 20 01 0d b8 00 00 00 02 00 00 00 00 00 00 00 ${end} 06 00 00 00`;
+const zeros = (count: number) => `hex $(printf '00 %.0s' $(seq ${count}))`;
+const row = (act: 'update' | 'delete', map: string, words: string) =>
+	`bpftool map ${act} pinned ${PINS}/maps/${map} key ${words}`;
+
+/** Of one whose programs run meanwhile: it cannot be added anew. */
+const OF_IDENTITY: Damage[] = [
+	{ by: 'ip addr del 2001:db8:0:2::10/128 dev lo', finds: ['its address 2001:db8:0:2::10'] },
+	{ by: 'ip addr del 198.51.100.10/32 dev lo', finds: ['its address 198.51.100.10'] },
+	{ by: `bpftool link detach pinned ${PINS}/identities/web/bind6`, finds: [`bind6 on ${CGROUP}`] },
+	{ by: `rm ${PINS}/identities/web/connect4`, finds: [`connect4 on ${CGROUP}`] },
+	{
+		by: `rm -r ${PINS}/identities/web`,
+		finds: [`sock_release on ${CGROUP}`, `local_only on ${CGROUP}`],
+		atLeast: true,
+	},
+	{ by: `rm ${PINS}/programs/bind6`, finds: ['the pin of bind6'] },
+	{
+		by: row(
+			'update',
+			'identities',
+			`hex $(printf '%016x' $(stat -c %i ${CGROUP}) | sed 's/../& /g' | tac -s ' ' | tr '\\n' ' ') value ${zeros(112)}`,
+		),
+		finds: ['its row of the map identities'],
+	},
+	{ by: row('delete', 'shares', share('80 01 bb 00 00')), finds: ['its row of the map shares'] },
+	{ by: row('delete', 'services', share('99 00 50 00 00')), finds: ['its row of the map services'] },
+	{
+		by: row('update', 'shares', `${share('81 00 50 00 00')} value ${zeros(8)}`),
+		finds: ['shares: rows of ports that no container shares'],
+	},
+	{
+		by: row('update', 'services', `${share('98 00 50 00 00')} value ${zeros(900)}`),
+		finds: ['services: rows of services that no container is behind'],
+	},
+	{ by: `mkdir ${PINS}/identities/ghost`, finds: ['programs of an identity ghost'] },
+];
+
 /** Each is done to a whole container, and mended by what `net check` says of it. */
 async function isFoundAndMended({ net, vm }: Scene, web: ContainerRequest, damages: Damage[]): Promise<void> {
 	for (const { by, finds, atLeast } of damages) {
@@ -103,6 +146,28 @@ describe('net check finds what was damaged, and says what to type', () => {
 			request('web', { device: 'veth', forward: 'stack' }),
 			ROUTING('net/ipv6/conf/all/forwarding'),
 		);
+	});
+
+	test('of an identity, whose programs run on', { tags: [FULL], timeout: 900_000 }, async ({ lab, requires }) => {
+		await requires('modules');
+		const on = await identityScene(lab);
+		await on.vm.exec(['ip', 'addr', 'add', `${VIP}/128`, 'dev', 'lo', 'nodad']);
+		const before = await on.state.hostState();
+		const web = identity('web', {
+			shares: [{ address: VIP, port: 443, protocol: 'tcp' }],
+			serves: [{ address: SERVICE, port: 80, protocol: 'tcp', to: 8080, sticky: false }],
+			privateLocalhost: true,
+		});
+		await on.net.addContainer(web);
+		const server = await on.serve('web', '::', 8080);
+		await isFoundAndMended(on, web, OF_IDENTITY);
+		const call = { call: 'connect', type: 'tcp', to: SERVICE, port: 80 } as const;
+		expect(await on.calls('web', [call])).toEqual([
+			{ seen: '2001:db8:0:2::10', local: '2001:db8:0:2::10', peer: SERVICE },
+		]);
+		await server.kill();
+		await on.net.removeContainer('web');
+		expect(await on.state.differences(before)).toEqual({});
 	});
 
 	test('of an uplink that is gone', turn(2), async ({ lab, requires }) => {

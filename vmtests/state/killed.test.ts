@@ -1,4 +1,7 @@
-import { describe, expect, test } from 'pathproof';
+import { describe, expect, type Lab, type LabRequest, test } from 'pathproof';
+import type { ContainerRequest } from '../../impl/container.ts';
+import { identity, identityScene } from '../identity/scene.ts';
+import { Steady } from '../identity/steady.ts';
 import { buildProgram } from '../support/build.ts';
 import { FULL } from '../support/config.ts';
 import { newerPrograms } from './newer.ts';
@@ -14,17 +17,32 @@ const COUNTED = { NODE_DISABLE_COMPILE_CACHE: '1' };
 interface Series {
 	what: string;
 	beside: boolean;
-	words(scene: Cut): string[];
+	words(cut: Cut): string[];
 	/** the container is there when it begins */
 	there?: true;
-	env?: (point: number) => Record<string, string>;
 }
 
-interface Cut extends Scene {
-	cell: Pick<Cell, 'device' | 'forward'>;
+/** A host, what its containers are, and how one of them talks. */
+interface Cut {
+	on: Scene;
+	ask(name: 'web' | 'api'): ContainerRequest;
+	/** by `api`; `stop` answers what went wrong meanwhile */
+	talk(): Promise<AsyncDisposable & { stop(): Promise<string[]> }>;
 }
 
-const ADD = ({ cell }: Cut) => addWords(request('web', cell));
+type LabOf = (request: LabRequest) => Promise<Lab>;
+
+async function withNetns(lab: LabOf, cell: Pick<Cell, 'device' | 'forward'>): Promise<Cut> {
+	const on = await scene(lab);
+	return { on, ask: (name) => request(name, cell), talk: () => Traffic.start(on.vm, 'api') };
+}
+
+async function withIdentity(lab: LabOf): Promise<Cut> {
+	const on = await identityScene(lab);
+	return { on, ask: identity, talk: () => Steady.start(on, 'api') };
+}
+
+const ADD = ({ ask }: Cut) => addWords(ask('web'));
 const REMOVE = () => ['net', 'rm', 'web'];
 const SERIES: Series[] = [
 	{ what: 'add', beside: true, words: ADD },
@@ -35,9 +53,9 @@ const SERIES: Series[] = [
 
 /** What is typed next. Whichever it is, the container is whole after it, or gone without a trace. */
 const NEXT: Record<string, (cut: Cut) => Promise<void>> = {
-	add: async ({ net, cell }) => void (await net.addContainer(request('web', cell))),
-	rm: async ({ net }) => void (await net.removeContainer('web').catch(isAbsent)),
-	gc: async ({ net }) => void (await net.collectGarbage()),
+	add: async ({ on, ask }) => void (await on.net.addContainer(ask('web'))),
+	rm: async ({ on }) => void (await on.net.removeContainer('web').catch(isAbsent)),
+	gc: async ({ on }) => void (await on.net.collectGarbage()),
 };
 
 function isAbsent(error: Error): void {
@@ -45,14 +63,14 @@ function isAbsent(error: Error): void {
 }
 
 /** Every `step`-th point, from the first on, of every series. Answers how many there were. */
-async function killAll(on: Scene, cell: Cut['cell'], step: number): Promise<number> {
-	const cut: Cut = Object.assign(on, { cell });
+async function killAll(cut: Cut, step: number): Promise<number> {
+	const { on, ask } = cut;
 	const kill = await loadKiller(on);
 	let points = 0;
 	for (const series of SERIES) {
 		await using traffic = series.beside ? await besideOther(cut) : null;
 		const before = await on.state.hostState({ quick: true });
-		if (series.there) await on.net.addContainer(request('web', cell));
+		if (series.there) await on.net.addContainer(ask('web'));
 		// First to its own end, to know how many calls there are.
 		const { calls, code, stderr } = await kill.runEndedAt(['pathproof', ...series.words(cut)], 0, COUNTED);
 		expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -60,7 +78,7 @@ async function killAll(on: Scene, cell: Cut['cell'], step: number): Promise<numb
 		await on.net.removeContainer('web').catch(isAbsent);
 		for (let point = 1; point <= calls.length; point += step, points++) {
 			const where = `${series.what}, ended at its call ${point} of ${calls.length}, ${calls[point - 1]}`;
-			if (series.there) await on.net.addContainer(request('web', cell));
+			if (series.there) await on.net.addContainer(ask('web'));
 			const ended = await kill.runEndedAt(['pathproof', ...series.words(cut)], point);
 			expect({ where, code: ended.code }).toEqual({ where, code: null });
 			const next = Object.keys(NEXT)[points % 3]!;
@@ -75,9 +93,9 @@ async function killAll(on: Scene, cell: Cut['cell'], step: number): Promise<numb
 	return points;
 }
 
-async function besideOther({ net, cell, lab }: Cut): Promise<Traffic> {
-	await net.addContainer(request('api', cell));
-	return Traffic.start(lab.vm, 'api');
+async function besideOther({ on, ask, talk }: Cut): ReturnType<Cut['talk']> {
+	await on.net.addContainer(ask('api'));
+	return talk();
 }
 
 async function loadKiller({ vm, lab }: Scene) {
@@ -90,11 +108,12 @@ async function loadKiller({ vm, lab }: Scene) {
 }
 
 /** Each point goes on from what the last one ended in: the old programs in place of the new ones, and back. */
-async function killUpgrades(on: Scene, cell: Cut['cell'], step: number): Promise<number> {
+async function killUpgrades(cut: Cut, step: number): Promise<number> {
+	const { on, ask } = cut;
 	const kill = await loadKiller(on);
 	const newer = await newerPrograms(on.vm);
-	await using traffic = await besideOther(Object.assign(on, { cell }));
-	await on.net.addContainer(request('web', cell));
+	await using traffic = await besideOther(cut);
+	await on.net.addContainer(ask('web'));
 	const words = ['pathproof', 'net', 'upgrade'];
 	const { calls, code } = await kill.runEndedAt(words, 0, { ...newer, ...COUNTED });
 	expect(code).toBe(0);
@@ -164,16 +183,34 @@ describe('killed in the middle, whatever is typed next makes it whole or undoes 
 		annotate,
 	}) => {
 		await requires('netkit', 'redirect-peer-egress');
-		const points = await killAll(await scene(lab), { device: 'netkit-l3', forward: 'redirect-egress' }, 29);
+		const points = await killAll(await withNetns(lab, { device: 'netkit-l3', forward: 'redirect-egress' }), 29);
 		await annotate(`killed at ${points} points`);
 		expect(points).toBeGreaterThan(6);
 	});
 
 	test('an upgrade, at some of all points', { tags: [FULL], timeout: LONG }, async ({ lab, requires, annotate }) => {
 		await requires('netkit', 'redirect-peer-egress');
-		const points = await killUpgrades(await scene(lab), { device: 'netkit-l3', forward: 'redirect-egress' }, 17);
+		const points = await killUpgrades(await withNetns(lab, { device: 'netkit-l3', forward: 'redirect-egress' }), 17);
 		await annotate(`killed at ${points} points`);
 		expect(points).toBeGreaterThan(1);
+	});
+
+	test('an identity, at some of all points', { tags: [FULL], timeout: LONG }, async ({ lab, requires, annotate }) => {
+		await requires('modules');
+		const points = await killAll(await withIdentity(lab), 29);
+		await annotate(`killed at ${points} points`);
+		expect(points).toBeGreaterThan(6);
+	});
+
+	test('an upgrade of identities, at some of all points', { tags: [FULL], timeout: LONG }, async ({
+		lab,
+		requires,
+		annotate,
+	}) => {
+		await requires('modules');
+		const points = await killUpgrades(await withIdentity(lab), 17);
+		await annotate(`killed at ${points} points`);
+		expect(points).toBeGreaterThan(3);
 	});
 
 	test('a container on a veth, at every point', { tags: [FULL], timeout: LONG }, async ({
@@ -182,7 +219,7 @@ describe('killed in the middle, whatever is typed next makes it whole or undoes 
 		annotate,
 	}) => {
 		await requires('veth');
-		const points = await killAll(await scene(lab), { device: 'veth', forward: 'redirect' }, 1);
+		const points = await killAll(await withNetns(lab, { device: 'veth', forward: 'redirect' }), 1);
 		await annotate(`killed at ${points} points`);
 		expect(points).toBeGreaterThan(30);
 	});
@@ -193,14 +230,14 @@ describe('killed in the middle, whatever is typed next makes it whole or undoes 
 		annotate,
 	}) => {
 		await requires('veth');
-		const points = await killAll(await scene(lab), { device: 'veth', forward: 'stack' }, 1);
+		const points = await killAll(await withNetns(lab, { device: 'veth', forward: 'stack' }), 1);
 		await annotate(`killed at ${points} points`);
 		expect(points).toBeGreaterThan(30);
 	});
 
 	test('an upgrade, at every point', { tags: [FULL], timeout: LONG }, async ({ lab, requires, annotate }) => {
 		await requires('veth');
-		const points = await killUpgrades(await scene(lab), { device: 'veth', forward: 'redirect' }, 1);
+		const points = await killUpgrades(await withNetns(lab, { device: 'veth', forward: 'redirect' }), 1);
 		await annotate(`killed at ${points} points`);
 		expect(points).toBeGreaterThan(10);
 	});

@@ -1,5 +1,6 @@
 import { buildProgram, describe, expect, test } from 'pathproof';
-import { DEVICES, type Device } from '../../impl/container.ts';
+import { DEVICES, type Device, type Forward } from '../../impl/container.ts';
+import { identity } from '../identity/scene.ts';
 import { FULL } from '../support/config.ts';
 import { turn } from '../support/turns.ts';
 import { CELLS, request, scene } from './scene.ts';
@@ -30,16 +31,25 @@ describe.for(all.filter(({ device }) => SAMPLE.includes(device)))(TITLE, turn(0)
 describe.for(all.filter(({ device }) => !SAMPLE.includes(device)))(TITLE, { tags: [FULL] }, leavesNothing);
 
 test('the first of two to go leaves the host as the second made it', { tags: [FULL] }, async ({ lab, requires }) => {
-	await requires('veth');
+	await requires('veth', 'ipvlan');
 	const { net, state, reaches } = await scene(lab);
-	for (const forward of ['redirect', 'stack'] as const) {
-		await net.addContainer(request('api', { device: 'veth', forward }));
+	const veth = (forward: Forward) => (name: 'web' | 'api') => request(name, { device: 'veth', forward });
+	const ipvlan = (name: 'web' | 'api') => request(name, { device: 'ipvlan-l2', forward: 'native' });
+	for (const [second, first] of [
+		[veth('redirect'), veth('stack')],
+		[veth('stack'), veth('stack')],
+		[veth('redirect'), identity],
+		[veth('redirect'), ipvlan],
+		[identity, identity],
+	] as const) {
+		const [api, web] = [second('api'), first('web')];
+		await net.addContainer(api);
 		const before = await state.hostState();
-		await net.addContainer(request('web', { device: 'veth', forward: 'stack' }));
+		await net.addContainer(web);
 		expect(Object.keys(await state.differences(before))).toContain('pins');
 		await net.removeContainer('web');
-		expect({ forward, left: await state.differences(before) }).toEqual({ forward, left: {} });
-		await reaches('api');
+		expect({ api, web, left: await state.differences(before) }).toEqual({ api, web, left: {} });
+		if (!api.identity) await reaches('api');
 		await net.removeContainer('api');
 	}
 });

@@ -1,6 +1,7 @@
 /** A host with an uplink and a peer beyond it, and no container yet: what the tests of this chapter begin with. */
 import { expect } from 'pathproof';
-import { type ContainerRequest, type Device, FORWARDS_OF, type Forward } from '../../impl/container.ts';
+import { type ContainerRequest, containerSpec, type Device, FORWARDS_OF, type Forward } from '../../impl/container.ts';
+import { addCommand } from '../../impl/state/words.ts';
 import { type FeatureName, featureClaim } from '../../kernels/features.ts';
 import type { ExecResult, Vm } from '../../kernels/vm.ts';
 import { DEVICE_NEEDS } from '../support/device-needs.ts';
@@ -46,7 +47,9 @@ export function request(name: 'web' | 'api', { device, forward }: Pick<Cell, 'de
 }
 
 /** The words of `pathproof net add` for it. */
-export function addWords({ name, device, forward, uplinks = [], ipv6, ipv4 }: ContainerRequest): string[] {
+export function addWords(request: ContainerRequest): string[] {
+	if (request.identity) return addCommand(containerSpec(request)).split(' ').slice(1);
+	const { name, device, forward, uplinks = [], ipv6, ipv4 } = request;
 	return [
 		...['net', 'add', name, '--device', device, '--forward', forward],
 		...uplinks.flatMap((uplink) => [

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'pathproof';
+import { identity, identityScene } from '../identity/scene.ts';
+import { Steady } from '../identity/steady.ts';
 import { FULL } from '../support/config.ts';
 import { newerPrograms } from './newer.ts';
 import { addWords, request, type Scene, scene } from './scene.ts';
@@ -143,6 +145,42 @@ test('the programs that an ipvlan container has on the host as a whole are repla
 		before = after;
 	}
 	await net.removeContainer('web');
+	expect(await state.differences(empty)).toEqual({});
+});
+
+test('an upgrade of identities fails no call of their programs, and keeps their links, sockets and counts', {
+	tags: [FULL],
+	timeout: 600_000,
+}, async ({ lab, requires }) => {
+	await requires('modules');
+	const on = await identityScene(lab);
+	const { net, state, vm } = on;
+	const empty = await state.hostState();
+	for (const name of ['web', 'api'] as const) await net.addContainer(identity(name));
+	const { PATHPROOF_BPF } = await newerPrograms(vm);
+	const { upgradeTo } = vm.use<typeof import('../support/guest/upgrade.ts')>('vmtests/support/guest/upgrade.ts');
+	expect(await upgradeTo(null)).toEqual([]);
+	const before = (await net.showContainer('api')).attachments;
+	expect(before).toHaveLength(17);
+	await using steady = await Steady.start(on, 'api');
+	let upgrades = 0;
+	for (const start = Date.now(); upgrades < 2 || Date.now() - start < 1000 * SECONDS; upgrades++) {
+		const steps = await upgradeTo(upgrades % 2 ? null : PATHPROOF_BPF);
+		// 4 of redirect, 18 of identity, of which each container has 17
+		expect(steps).toHaveLength(4 + 18 + 2 * 17);
+		expect(steps).toEqual(expect.arrayContaining(['pin another bind6', 'replace bind6 on the cgroup of api']));
+		await pause(200);
+	}
+	expect(await steady.stop()).toEqual([]);
+	const { attachments, identity: after } = await net.showContainer('api');
+	expect(attachments.map(({ link }) => link)).toEqual(before.map(({ link }) => link));
+	for (const [index, { program, id }] of attachments.entries()) expect(id, program).not.toBe(before[index]!.id);
+	// those too that were made before the upgrades, and closed after them
+	expect(after!.counts.SOCKETS).toBeGreaterThan(0);
+	expect(after!.counts.RELEASED).toBe(after!.counts.SOCKETS);
+	expect(await net.checkHost()).toEqual([]);
+	await upgradeTo(null);
+	await net.removeContainers(['web', 'api']);
 	expect(await state.differences(empty)).toEqual({});
 });
 
