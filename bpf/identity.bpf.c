@@ -26,6 +26,7 @@
  *   - sockets of other families for which the kernel itself opens IP sockets
  * A wildcard of both families becomes the IPv6 address alone: a socket is bound to one.
  */
+#include "include/identity_count.h"
 #include "include/identity_judge.h"
 #include "include/identity_show.h"
 
@@ -213,31 +214,26 @@ int local_only(struct __sk_buff *skb)
 	return own && same_address(&source, own) ? ALLOW : refuse(EXPOSED);
 }
 
-/* A connection is counted as it begins, and what it carried as it ends: what it sends meets nobody. */
 SEC("sockops")
 int flows(struct bpf_sock_ops *ctx)
 {
-	struct bpf_sock *sk = ctx->sk;
+	count_flow(ctx);
+	return ALLOW;
+}
 
-	if (!sk || !claimed(who(), sk))
-		return ALLOW;
-	switch (ctx->op) {
-	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
-		count(FLOWS_OUT);
-		break;
-	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
-		count(FLOWS_IN);
-		break;
-	case BPF_SOCK_OPS_STATE_CB:
-		if (ctx->args[1] == BPF_TCP_CLOSE) {
-			count_many(BYTES_SENT, ctx->bytes_acked);
-			count_many(BYTES_RECEIVED, ctx->bytes_received);
-		}
-		return ALLOW;
-	default:
-		return ALLOW;
-	}
-	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+/* Attached where that is asked for: of each packet of the container, TCP's too, it is asked whether it is
+ * UDP's. */
+SEC("cgroup_skb/egress")
+int udp_sent(struct __sk_buff *skb)
+{
+	count_udp(skb, UDP_BYTES_SENT);
+	return ALLOW;
+}
+
+SEC("cgroup_skb/ingress")
+int udp_received(struct __sk_buff *skb)
+{
+	count_udp(skb, UDP_BYTES_RECEIVED);
 	return ALLOW;
 }
 

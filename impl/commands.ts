@@ -60,6 +60,10 @@ export function register(program: Command): void {
 		)
 		.option('--drained', 'of an identity: it gets nobody by its services before net drain --undo')
 		.option('--private-localhost', 'of an identity: what it binds to a loopback address is out of reach for others')
+		.option(
+			'--count-udp',
+			"of an identity: its datagrams' bytes, which the kernel counts for TCP alone: a program sees each packet that it sends or gets",
+		)
 		.option('--low-ports', 'of an identity: ports below 1024 need no capability')
 		.option('--raw', 'of an identity: raw sockets may be made, and may send from any address')
 		.option(...DRY_RUN)

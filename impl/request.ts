@@ -23,6 +23,7 @@ export interface RequestOptions {
 	serve?: Serve[];
 	drained?: boolean;
 	privateLocalhost?: boolean;
+	countUdp?: boolean;
 	lowPorts?: boolean;
 	raw?: boolean;
 }
@@ -44,6 +45,7 @@ export function parseRequest(name: string, options: RequestOptions): ContainerRe
 		lowPorts,
 		raw,
 		privateLocalhost,
+		countUdp,
 		...words
 	} = options;
 	const wrong = ip.find((address) => !isIPv6(address) && !isIPv4(address));
@@ -55,7 +57,10 @@ export function parseRequest(name: string, options: RequestOptions): ContainerRe
 		...(addresses.ipv6 && { ipv6: addresses.ipv6 }),
 		...(addresses.ipv4 && { ipv4: addresses.ipv4 }),
 	};
-	const identity = { cgroup, ports, reserved, shares: share, serves: serve, drained, lowPorts, raw, privateLocalhost };
+	const identity = {
+		...{ cgroup, ports, reserved, shares: share, serves: serve, drained },
+		...{ lowPorts, raw, privateLocalhost, countUdp },
+	};
 	const told = Object.entries(identity).filter(([, value]) => value !== undefined);
 	if (mode === 'identity')
 		return {

@@ -14,9 +14,12 @@ export const COUNTS = [
 	/** TCP connections that came to be, by who began them */
 	'FLOWS_OUT',
 	'FLOWS_IN',
-	/** of TCP connections that have ended: what was acknowledged, and what came. UDP's are not counted: they meet no program */
+	/** of TCP connections that have ended: what was acknowledged, and what came; TCP counts its SYN and FIN as a byte each */
 	'BYTES_SENT',
 	'BYTES_RECEIVED',
+	/** what datagrams carried, where `countUdp` asks for it; of those that came, those too that a socket had no room for */
+	'UDP_BYTES_SENT',
+	'UDP_BYTES_RECEIVED',
 	/** a bind or a source that is neither the container's own address nor a port that it shares */
 	'FOREIGN_ADDRESS',
 	/** a bind to a port that it may not have */

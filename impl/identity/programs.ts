@@ -28,25 +28,33 @@ const ALWAYS = [
 
 /** Where it is asked for. */
 export const LOW_PORTS = ['low_port4', 'low_port6'] as const;
+const COUNT_UDP = ['udp_sent', 'udp_received'] as const;
 const PRIVATE_LOCALHOST = ['local_only'] as const;
 
 /** Of the object `identity`. */
-export const IDENTITY_PROGRAMS = [...ALWAYS, ...PRIVATE_LOCALHOST] as const;
+export const IDENTITY_PROGRAMS = [...ALWAYS, ...COUNT_UDP, ...PRIVATE_LOCALHOST] as const;
 /** In the order in which they are attached; they go in the opposite one. */
-export const ATTACH_ORDER = [...ALWAYS, ...LOW_PORTS, ...PRIVATE_LOCALHOST] as const;
+export const ATTACH_ORDER = [...ALWAYS, ...LOW_PORTS, ...COUNT_UDP, ...PRIVATE_LOCALHOST] as const;
 export type IdentityProgram = (typeof ATTACH_ORDER)[number];
 
 /** Of those whose hook does not bear their name. */
 const HOOKS: Partial<Record<IdentityProgram, CgroupHook>> = {
 	flows: 'cgroup/sock_ops',
+	udp_sent: 'cgroup/egress',
+	udp_received: 'cgroup/ingress',
 	local_only: 'cgroup/ingress',
 	low_port4: 'cgroup/bind4',
 	low_port6: 'cgroup/bind6',
 };
 
 /** Those that a container has, in that order. */
-export function identityPrograms({ lowPorts, privateLocalhost }: IdentitySpec): IdentityProgram[] {
-	return [...ALWAYS, ...(lowPorts ? LOW_PORTS : []), ...(privateLocalhost ? PRIVATE_LOCALHOST : [])];
+export function identityPrograms({ lowPorts, countUdp, privateLocalhost }: IdentitySpec): IdentityProgram[] {
+	return [
+		...ALWAYS,
+		...(lowPorts ? LOW_PORTS : []),
+		...(countUdp ? COUNT_UDP : []),
+		...(privateLocalhost ? PRIVATE_LOCALHOST : []),
+	];
 }
 
 export function hookOf(program: IdentityProgram): CgroupHook {

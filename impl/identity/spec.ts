@@ -43,6 +43,8 @@ export interface IdentitySpec {
 	raw: boolean;
 	/** whether what is bound to a loopback address is out of reach for others: a program sees each packet that the container gets */
 	privateLocalhost: boolean;
+	/** whether bytes of UDP are counted, which the kernel does not: a program sees each packet that the container sends or gets */
+	countUdp: boolean;
 }
 
 /** As many as bpf/include/identity.h has room for. */
@@ -60,6 +62,7 @@ export function identitySpec(request: Partial<IdentitySpec>): IdentitySpec {
 		lowPorts: false,
 		raw: false,
 		privateLocalhost: false,
+		countUdp: false,
 		...request,
 	};
 	if (spec.cgroup !== null && !spec.cgroup.startsWith('/'))

@@ -18,6 +18,7 @@ export type LinkKind = keyof typeof ATTACH_TYPE;
 /** enum bpf_attach_type: of a cgroup, and by its name that of a program for it */
 export const CGROUP_HOOK = {
 	'cgroup/ingress': 0,
+	'cgroup/egress': 1,
 	'cgroup/sock_create': 2,
 	'cgroup/sock_ops': 3,
 	'cgroup/bind4': 8,

@@ -49,10 +49,11 @@ test('an identity is typed again with what it may bind', () => {
 			drained: true,
 			lowPorts: true,
 			privateLocalhost: true,
+			countUdp: true,
 		},
 	});
 	expect(addCommand(spec)).toBe(
-		'pathproof net add db --mode identity --ip 2001:db8::20 --cgroup /sys/fs/cgroup/db --ports 80,8000-8999 --reserved 8080 --share 2001:db8::80,443/tcp --serve 2001:db8::99,80/tcp,8001,sticky --drained --low-ports --private-localhost',
+		'pathproof net add db --mode identity --ip 2001:db8::20 --cgroup /sys/fs/cgroup/db --ports 80,8000-8999 --reserved 8080 --share 2001:db8::80,443/tcp --serve 2001:db8::99,80/tcp,8001,sticky --drained --low-ports --private-localhost --count-udp',
 	);
 });
 

@@ -48,6 +48,7 @@ function identityWords({
 	lowPorts,
 	raw,
 	privateLocalhost,
+	countUdp,
 }: IdentitySpec): string[] {
 	const ranges = (all: readonly PortRange[]) =>
 		all.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)).join();
@@ -64,5 +65,6 @@ function identityWords({
 		...(lowPorts ? ['--low-ports'] : []),
 		...(raw ? ['--raw'] : []),
 		...(privateLocalhost ? ['--private-localhost'] : []),
+		...(countUdp ? ['--count-udp'] : []),
 	];
 }

@@ -166,8 +166,8 @@ test('an upgrade of identities fails no call of their programs, and keeps their 
 	let upgrades = 0;
 	for (const start = Date.now(); upgrades < 2 || Date.now() - start < 1000 * SECONDS; upgrades++) {
 		const steps = await upgradeTo(upgrades % 2 ? null : PATHPROOF_BPF);
-		// 4 of redirect, 18 of identity, of which each container has 17
-		expect(steps).toHaveLength(4 + 18 + 2 * 17);
+		// 4 of redirect, 20 of identity, of which each container has 17
+		expect(steps).toHaveLength(4 + 20 + 2 * 17);
 		expect(steps).toEqual(expect.arrayContaining(['pin another bind6', 'replace bind6 on the cgroup of api']));
 		await pause(200);
 	}
