@@ -13,7 +13,7 @@ import { planIdentity, planIdentityRemoval } from '../identity/plan.ts';
 import { hasNetns } from '../netns.ts';
 import type { Others } from '../state/records.ts';
 import type { Step } from '../step.ts';
-import { unpinStep, unusedObjects } from './objects.ts';
+import { halfMadeSteps, unpinStep, unusedObjects } from './objects.ts';
 import { pairSteps } from './pair.ts';
 import { refuse, refuseTaken } from './refuse.ts';
 import { removeRouteSteps } from './routes.ts';
@@ -82,7 +82,7 @@ function sharedSteps(spec: ContainerSpec, others: Others): Step[] {
 	if (!others().some(() => true))
 		return [...sysctls, { what: 'detach all programs', run: detachAll }, { what: 'unpin the datapath', run: unload }];
 	const unused = [...spec.uplinks.flatMap(({ device }) => unusedAttachments(device, others)), ...unusedOfHost(others)];
-	return [...sysctls, ...unused.map(detachStep), ...unusedObjects(others).map(unpinStep)];
+	return [...sysctls, ...unused.map(detachStep), ...halfMadeSteps(), ...unusedObjects(others).map(unpinStep)];
 }
 
 /** By the program on an uplink, whose it is. */

@@ -9,13 +9,12 @@
  * Whoever is killed between leaves a datapath whose programs are of two versions and share their maps; the next call finds which are
  * not what is pinned, and goes on.
  */
-import { existsSync, mkdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { deviceName } from '../addresses.ts';
 import { attachments, filterOf, isOfHost, replaceOnHost, withPinned } from '../forward/attach.ts';
 import {
 	type Anew,
-	halfMade,
 	loadedObjects,
 	loadProgramsAnew,
 	PIN_ROOT_IN_THE_MAKING,
@@ -26,6 +25,7 @@ import {
 import { identityLinks, lookAtLink } from '../identity/links.ts';
 import { attachClsact, pin, updateLink } from '../libbpf/attach.ts';
 import { programIdentity } from '../libbpf/enumerate.ts';
+import { halfMadeSteps } from '../plan/objects.ts';
 import type { Step } from '../step.ts';
 import { lookAt, pinnedProgram } from './attached.ts';
 
@@ -61,7 +61,7 @@ export function planUpgrade(): Upgrade {
 	});
 	return {
 		steps: [
-			...halfMade().map((path) => ({ what: `rm -r ${path}`, run: () => rmSync(path, { recursive: true }) })),
+			...halfMadeSteps(),
 			// before the programs: who is killed between finds them there, and goes on
 			...maps.map(({ name, fd }) => ({ what: `pin the map ${name}`, run: () => pin(fd, pinPath('maps', name)) })),
 			...renewed.map(([name, fd]) => ({
