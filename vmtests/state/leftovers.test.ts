@@ -30,7 +30,10 @@ const all = DEVICES.map((device) => ({ device }));
 describe.for(all.filter(({ device }) => SAMPLE.includes(device)))(TITLE, turn(0), leavesNothing);
 describe.for(all.filter(({ device }) => !SAMPLE.includes(device)))(TITLE, { tags: [FULL] }, leavesNothing);
 
-test('the first of two to go leaves the host as the second made it', { tags: [FULL] }, async ({ lab, requires }) => {
+test('the first of two to go leaves the host as the second made it', { tags: [FULL], timeout: 600_000 }, async ({
+	lab,
+	requires,
+}) => {
 	await requires('veth', 'ipvlan');
 	const { net, state, reaches } = await scene(lab);
 	const veth = (forward: Forward) => (name: 'web' | 'api') => request(name, { device: 'veth', forward });
