@@ -184,7 +184,10 @@ export function collectGarbage(how: DryRun): Promise<Step[]>;
 export function collectGarbage(how?: How): Promise<void>;
 export function collectGarbage(how: Partial<DryRun> = {}): Promise<unknown> {
 	return locked(async () => {
-		const steps: Step[] = [];
+		// First: an address that is given back is the host's again, and known to be.
+		const lacking = mends();
+		if (!how.dryRun) await carryOut(lacking, how);
+		const steps: Step[] = [...lacking];
 		// Once more behind what was dead: what hung on its device, and was no container's, is seen only then.
 		for (let again = true; again; ) {
 			const found = await garbage();
@@ -197,9 +200,6 @@ export function collectGarbage(how: Partial<DryRun> = {}): Promise<unknown> {
 			}
 			again = !how.dryRun && found.some(({ record }) => record !== undefined);
 		}
-		const lacking = mends();
-		if (!how.dryRun) await carryOut(lacking, how);
-		steps.push(...lacking);
 		if (how.dryRun) return tell(steps, how);
 	});
 }
