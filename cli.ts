@@ -52,6 +52,11 @@ const COMMANDS: CommandRow[] = [
 		load: () => import('./vmtests/support/diff-command.ts'),
 	},
 	{
+		name: 'perf',
+		summary: "the devices' table: what a transaction costs, in guest instructions",
+		load: () => import('./vmtests/support/perf-command.ts'),
+	},
+	{
 		name: 'bench',
 		summary: 'what the machinery itself costs: a boot, a fork, a traced packet',
 		load: () => import('./vmtests/support/bench-command.ts'),

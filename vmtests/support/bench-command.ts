@@ -27,7 +27,8 @@ export function register(program: Command): void {
 		});
 }
 
-function positive(text: string): number {
+/** Of an option: a whole number from 1 on. */
+export function positive(text: string): number {
 	const runs = Number(text);
 	if (!Number.isInteger(runs) || runs < 1) throw new InvalidArgumentError('a whole number from 1 on');
 	return runs;

@@ -238,6 +238,55 @@ const traceCostDocument = z
 	})
 	.describe('pathproof bench trace --json. Instructions are not cycles');
 
+const instructions = z.number().describe('guest instructions per transaction');
+/** `pathproof perf` */
+const perfDocument = z
+	.strictObject({
+		schema: version,
+		profile: z.literal('exact'),
+		accel: z.literal('tcg'),
+		qemu: z.string(),
+		unit: z.string().describe('of all figures that say nothing else'),
+		workload: z.strictObject({
+			name: z.enum(['tcp_rr', 'udp_rr', 'tcp_crr']),
+			flows: z.int().positive(),
+			threads: z.int().positive().describe('of client and server each'),
+			bytes: z.int().positive().describe('of a request, and of its response'),
+			transactions: z.int().positive().describe('that were counted'),
+			warm: count.describe('that went before'),
+		}),
+		rows: z.array(
+			z.strictObject({
+				kernel,
+				device: z.enum(DEVICES),
+				forward: z.enum(FORWARDS),
+				instructionsPerTransaction: instructions.describe('of the measured host: user, system and softirq'),
+				added: instructions.describe('more of `total` than that of device `none` on the same kernel'),
+				user: instructions,
+				system: instructions.describe('hardware interrupts included'),
+				hardirq: instructions.describe('of `system`: in hardware interrupts, the clock above all'),
+				softirq: instructions,
+				peer: instructions.describe('of the machine beyond the uplink'),
+				other: instructions.describe("of the guest's other processes"),
+				total: instructions.describe('of all of them, where nobody watches'),
+				idle: z.number().describe('nanoseconds per transaction in which nothing ran; in no other figure'),
+				contextSwitches: z.number().nonnegative().describe('per transaction'),
+				softirqs: z.number().nonnegative().describe('per transaction'),
+				backlogHops: z
+					.number()
+					.nonnegative()
+					.describe('packets per transaction that waited for the container in a backlog'),
+				programs: z.record(z.string(), z.number()).describe('instructions of one run of each BPF program in the way'),
+				watching: instructions.describe('more where the parts were told apart: taken off, and in no other figure'),
+				spread: z
+					.number()
+					.nullable()
+					.describe("of the forks' totals: greatest less least, over the median; null of one"),
+			}),
+		),
+	})
+	.describe('pathproof perf --json. Instructions are not cycles');
+
 const sharedPort = z.strictObject({ address: z.string(), port: count, protocol: z.enum(['tcp', 'udp']) });
 const portRanges = z.array(z.strictObject({ first: count, last: count }));
 /** `pathproof net`: what a container was asked to be. */
@@ -354,6 +403,7 @@ export const DOCUMENTS = {
 	tour: tourDocument,
 	boot: bootDocument,
 	'trace-cost': traceCostDocument,
+	perf: perfDocument,
 	doctor: doctorDocument,
 	'net-change': netChangeDocument,
 	'net-ls': netLsDocument,
@@ -367,6 +417,7 @@ export type DiffDocument = z.infer<typeof diffDocument>;
 export type PacketDocument = z.infer<typeof packetDocument>;
 export type TourDocument = z.infer<typeof tourDocument>;
 export type TraceCostDocument = z.infer<typeof traceCostDocument>;
+export type PerfDocument = z.infer<typeof perfDocument>;
 export type BootDocument = z.infer<typeof bootDocument>;
 export type DoctorDocument = z.infer<typeof doctorDocument>;
 
