@@ -20,7 +20,7 @@ const GUEST = 'vmtests/support/guest/cost.ts';
 /** As in guest/cost.ts. */
 const WINDOW = '/sys/fs/bpf/pathproof-cost-window';
 /** getppid, of which four instructions are the program's own: fixtures/workloads/syscalls.c */
-const SYSCALLS = { batch: 100, user: 4 } as const;
+const SYSCALLS = { batch: 500, user: 4 } as const;
 
 /** Of a lab that `measureCost` takes; a tracer would be paid for too. */
 export const COUNTED = { profile: 'exact', tracer: false } as const;
