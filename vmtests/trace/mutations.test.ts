@@ -81,7 +81,7 @@ const MUTATIONS: readonly Mutation[] = [
 		way: 'out',
 		pings: ['veth', 'netkit'],
 		async make(lab) {
-			await mutate(lab, 'redirect_to_neighbour(key.ifindex, key.family, hop)', 'VERDICT_PASS');
+			await mutate(lab, 'redirect_to_neighbour(container->uplinks[0], route.family, hop)', 'VERDICT_PASS');
 			await forwarding(lab);
 		},
 		difference: ['host:web ingress[egress_neigh → redirect]', 'host:web ingress[egress_neigh → pass]'],
@@ -90,7 +90,7 @@ const MUTATIONS: readonly Mutation[] = [
 		title: 'the next hop is on another device: lo',
 		way: 'out',
 		pings: [],
-		make: (lab) => mutate(lab, 'redirect_to_neighbour(key.ifindex,', 'redirect_to_neighbour(1,'),
+		make: (lab) => mutate(lab, 'redirect_to_neighbour(container->uplinks[0],', 'redirect_to_neighbour(1,'),
 		difference: ['host:eth0 xmit', 'host:lo xmit'],
 	},
 ];
