@@ -22,8 +22,8 @@ export interface Row {
 	protocol: 'tcp' | 'udp';
 	/** what the container runs */
 	argv: (at: Place) => string[];
-	/** of a server: the port that it opens, and what the peer then runs */
-	serves?: { port: number; asked: (at: Place) => string[] };
+	/** of a server: the port that it opens, by another protocol where it says so, and what the peer then runs */
+	serves?: { port: number; listens?: 'tcp'; asked: (at: Place) => string[] };
 	/** of those that PEERS names */
 	peer?: PeerName;
 	calls: Record<Call, Seen | Never>;
@@ -152,7 +152,12 @@ export const MATRIX: Row[] = [
 		way: 'a server, --udp',
 		protocol: 'udp',
 		argv: ({ any }) => ['iperf3', '--server', '--bind', any, '--port', '5301'],
-		serves: { port: 5301, asked: ({ own }) => ['iperf3', '--udp', '-c', own, '--port', '5301', '-n', '16K'] },
+		// its UDP socket is made once a client has asked for it by TCP
+		serves: {
+			port: 5301,
+			listens: 'tcp',
+			asked: ({ own }) => ['iperf3', '--udp', '-c', own, '--port', '5301', '-n', '16K'],
+		},
 		calls: {
 			...UDP_SERVER,
 			sendmsg: CONNECTED,

@@ -73,7 +73,10 @@ async function expectRow(scene: IdentityScene, row: Row, at: Place): Promise<voi
 	let said: string;
 	if (row.serves) {
 		await start('web', argv);
-		await untilListens(scene, `${row.protocol === 'tcp' ? '-lt' : '-lu'} 'sport = :${row.serves.port}'`);
+		await untilListens(
+			scene,
+			`${(row.serves.listens ?? row.protocol) === 'tcp' ? '-lt' : '-lu'} 'sport = :${row.serves.port}'`,
+		);
 		said = (await vm.exec(row.serves.asked(at), { netns: 'peer', reject: false, timeout: 60_000 })).stdout;
 	} else said = (await run('web', argv, { reject: false, timeout: 60_000 })).stdout;
 	const title = `${row.program}, ${row.way}, IPv${at.family}`;
