@@ -9,11 +9,11 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, expect, test, vi } from 'vitest';
 import { Authority } from './authority.ts';
-import { endOf, eventually, issueFiles, listen, scene, server } from './scene.ts';
+import { endOf, eventually, freePort, issueFiles, scene, server } from './scene.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -38,14 +38,6 @@ function requires(skip: (note: string) => never, ...programs: string[]): void {
 		} catch {
 			skip(`${program} is not on this machine: apt-get install nghttp2-proxy tinyproxy curl`);
 		}
-}
-
-async function freePort(): Promise<number> {
-	const probe = createServer();
-	const { port } = await listen(probe);
-	probe.close();
-	await once(probe, 'close');
-	return port;
 }
 
 /** Until it takes connections on `port`. */

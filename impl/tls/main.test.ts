@@ -2,13 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test, vi } from 'vitest';
 import { Authority } from './authority.ts';
-import { eventually, issueFiles, listen, received, server } from './scene.ts';
+import { eventually, freePort, issueFiles, received, server } from './scene.ts';
 
 vi.setConfig({ testTimeout: 60_000 }); // on a machine with much else to do; alone, a process starts in half a second
 
@@ -37,14 +37,6 @@ async function start(name: string, config: object) {
 	});
 	await Promise.race([once(output, 'line'), once(child, 'exit')]);
 	return { child, lines, errors: () => errors };
-}
-
-async function freePort(): Promise<number> {
-	const probe = createServer();
-	const { port } = await listen(probe);
-	probe.close();
-	await once(probe, 'close');
-	return port;
 }
 
 test('both ends run as processes, carry TCP and UDP, read their certificates again at SIGHUP and end at SIGTERM', async () => {

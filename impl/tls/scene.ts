@@ -101,6 +101,15 @@ export async function scene(
 	};
 }
 
+/** Of ::1, for a process that has to be told its port: nobody's when this answers. */
+export async function freePort(): Promise<number> {
+	const probe = createServer();
+	const { port } = await listen(probe);
+	probe.close();
+	await once(probe, 'close');
+	return port;
+}
+
 export async function listen(server: Server): Promise<Endpoint> {
 	server.listen(0, '::1');
 	await once(server, 'listening');
