@@ -29,6 +29,7 @@ const MEANINGS: Record<string, string> = {
 	TCP_OVERWINDOW: 'its bytes lie beyond the receive window',
 	TCP_OFOMERGE: 'its bytes wait in the out-of-order queue already',
 	TCP_RFC7323_PAWS: 'its timestamp is older than the last one (PAWS, RFC 7323)',
+	TCP_RFC7323_PAWS_ACK: 'an ACK that a later one overtook: its timestamp is older (PAWS, RFC 7323)',
 	TCP_OLD_SEQUENCE: 'its sequence number is behind: a duplicate',
 	TCP_INVALID_SEQUENCE: 'its sequence number is outside the window',
 	TCP_RESET: 'a reset: it ends the connection, and is freed when that is done',

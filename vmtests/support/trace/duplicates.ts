@@ -2,12 +2,16 @@
 import { flowOf } from './packets.ts';
 import type { PacketPath } from './types.ts';
 
-/** The drops, behind their delivery, of what the receiving socket had already. For `ignoring`, where a test is not about them. */
+/**
+ * The drops, behind their delivery, of what the receiving socket had already, and of an ACK that a later one overtook on another CPU. For
+ * `ignoring`, where a test is not about them.
+ */
 export const DUPLICATES: readonly string[] = [
 	'drop TCP_OLD_DATA',
 	'drop TCP_OLD_SEQUENCE',
 	'drop TCP_INVALID_SEQUENCE',
 	'drop TCP_RFC7323_PAWS',
+	'drop TCP_RFC7323_PAWS_ACK',
 ];
 
 /**
