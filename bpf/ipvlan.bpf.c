@@ -18,9 +18,11 @@
  * The neighbours of one uplink reach each other by it too: uplink_ingress. Multicast goes from slave to slave
  * whatever the mode: hence slave_ingress.
  *
- * What is not closed: ipvlan hands a frame to the slave that has its destination, and asks nobody whether it
- * may. An owner who gives eth0 an address of the host's cuts the host off from the wire, and sees with
- * tcpdump what was for it; no socket gets any. Another slave's address nobody can have (EADDRINUSE).
+ * ipvlan hands a frame to the slave that has its destination, and asks nobody whether it may. No program can
+ * say otherwise: by an address of the host's on eth0 an owner would cut the host off from the wire, and see
+ * with tcpdump what was for it. Hence a slave of the host's own has those addresses (impl/devices/holder.ts),
+ * since another slave's nobody can have (EADDRINUSE). What the host is given later, an owner may take before
+ * `net gc` has seen it; `net check` tells of it.
  */
 #include "include/neighbour.h"
 #include "include/kernel.h"

@@ -38,6 +38,13 @@ export function ownAddresses(): string[] {
 	return [...Array.from(six, ([, hex]) => hex!.match(/..../g)!.join(':')), ...ownIpv4Addresses()];
 }
 
+/** Those of IPv6 that a device of this thread's netns has, and that others may have on other links. */
+export function linkLocalAddresses(device: string): string[] {
+	const lines = readFileSync('/proc/thread-self/net/if_inet6', 'latin1');
+	const own = lines.matchAll(/^([0-9a-f]{32}) \w+ \w+ 20 \w+ +(\S+)$/gm);
+	return Array.from(own).flatMap(([, hex, name]) => (name === device ? [hex!.match(/..../g)!.join(':')] : []));
+}
+
 /** One for each device and label; of devices without any, nothing is read. */
 function ownIpv4Addresses(): string[] {
 	const socket = checkCall(native.socket(AF_INET, SOCK_DGRAM, 0), 'a socket');

@@ -15,8 +15,12 @@ export function isIpvlan(device: Device): device is IpvlanDevice {
 
 /** Made down and in the host's netns, where the programs are attached before it moves. Mode and flags are those of all slaves. */
 export function createSlave({ name, uplinks }: Pick<ContainerSpec, 'name' | 'uplinks'>, device: IpvlanDevice): string {
-	const mode = device.replace('ipvlan-', '');
-	return `link add link ${uplinks[0]!.device} name ${name} type ipvlan mode ${mode} private`;
+	return `link add link ${uplinks[0]!.device} name ${name} type ${slaveKind(device)}`;
+}
+
+/** To be typed after `type`. */
+export function slaveKind(device: IpvlanDevice): string {
+	return `ipvlan mode ${device.replace('ipvlan-', '')} private`;
 }
 
 export function moveSlave(name: string, netns: string): string {

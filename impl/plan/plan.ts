@@ -13,6 +13,7 @@ import { planIdentity, planIdentityRemoval } from '../identity/plan.ts';
 import { hasNetns } from '../netns.ts';
 import type { Others } from '../state/records.ts';
 import type { Step } from '../step.ts';
+import { holderSteps } from './holder.ts';
 import { halfMadeSteps, unpinStep, unusedObjects } from './objects.ts';
 import { pairSteps } from './pair.ts';
 import { refuse, refuseTaken } from './refuse.ts';
@@ -33,8 +34,12 @@ export async function planAdd(spec: ContainerSpec, others: Others, { undone = fa
 		return [{ what: `mkdir -p ${containerCgroup(spec.name)}`, run: () => makeCgroup(spec.name) }];
 	const netns = spec.netns ?? spec.name;
 	const made = spec.netns === null ? [ipStep(null, [`netns add ${netns}`])] : [];
-	if (isIpvlan(spec.device)) return [...made, ...slaveSteps(spec, spec.device, { netns, hosts })];
-	return [...made, ...(await pairSteps(spec, pairKind(spec.device)!, { netns, hosts, others, undone }))];
+	if (isIpvlan(spec.device)) return [...holderSteps(spec), ...made, ...slaveSteps(spec, spec.device, { netns, hosts })];
+	return [
+		...holderSteps(spec),
+		...made,
+		...(await pairSteps(spec, pairKind(spec.device)!, { netns, hosts, others, undone })),
+	];
 }
 
 /** For what is whole, half made or half taken away. `others`: the containers that stay. */
@@ -54,6 +59,7 @@ export async function planRemove(spec: ContainerSpec, others: Others): Promise<S
 		...(await removeSlaveSteps(spec, netns)),
 		...(spec.netns === null && hasNetns(netns) ? [ipStep(null, [`netns del ${netns}`])] : []),
 		...routing,
+		...holderSteps(spec),
 		{ what: `forget ${spec.name} in the maps`, run: () => forget(spec, mark, others) },
 		{
 			what: `remove the pins of ${spec.name}`,

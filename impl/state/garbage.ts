@@ -24,6 +24,7 @@ import { detachIdentity, pinnedContainers } from '../identity/links.ts';
 import { serviceRows } from '../identity/services.ts';
 import { shareRows } from '../identity/tables.ts';
 import { hasNetns, NETNS_DIR } from '../netns.ts';
+import { holderBehind } from '../plan/holder.ts';
 import { unpinStep, unusedObjects } from '../plan/objects.ts';
 import { lostRoutes } from '../plan/routes.ts';
 import { ipSteps } from '../plan/steps.ts';
@@ -63,6 +64,24 @@ export async function garbage(): Promise<Garbage[]> {
 				)
 			: []),
 		...(await routesBehind(records.filter((record) => !going.some((one) => one.record === record)))),
+		// the last: an owner who has taken such an address already makes it fail
+		...(going.length ? [] : await heldBehind()),
+	];
+}
+
+/** An address that the host was given since is any ipvlan container's to take. */
+async function heldBehind(): Promise<Garbage[]> {
+	const behind = await holderBehind();
+	if (!behind) return [];
+	const { found, step } = behind;
+	return [
+		{
+			container: null,
+			what: "this host's addresses, kept from the slaves of its uplinks",
+			expected: 'those that it has',
+			found,
+			steps: [step],
+		},
 	];
 }
 

@@ -4,7 +4,6 @@ import type { ContainerView } from '../../impl/net.ts';
 import { addCommand } from '../../impl/state/words.ts';
 import { FULL } from '../support/config.ts';
 import { udp } from '../support/frames.ts';
-import { listenToPort } from '../support/sender.ts';
 import { Arena, arenaRequest, DEVICES, PORT } from './arena.ts';
 import { inNested } from './nested.ts';
 import { SOURCES } from './sources.ts';
@@ -207,24 +206,4 @@ test('a container that gives its device another MAC and a larger MTU is guarded 
 	};
 	await arena.repel(own, 1);
 	expect((await web.exec(['ip', 'link', 'show', 'eth0'])).stdout).toContain('mtu 9000');
-});
-
-test('an owner who gives an ipvlan slave the address of the host cuts the host off, and no socket hears what was for it', {
-	tags: [FULL],
-	timeout: 300_000,
-}, async ({ lab, requires }) => {
-	await requires('ipvlan', 'tcx');
-	const { web, host, peer, vm } = await lab(arenaRequest('ipvlan-l2', 'native', true));
-	const pings = async () => (await peer.exec(['ping', '-c1', '-W2', host.ipv6], { reject: false })).code === 0;
-	const ear = await listenToPort(vm, 'web', PORT);
-	const say = () =>
-		peer.exec(['socat', '-u', '-', `UDP6-SENDTO:${host.literal(6)}:${PORT}`], { input: 'for the host alone' });
-	expect(await pings()).toBe(true);
-	await web.tenant(['ip', 'addr', 'add', `${host.ipv6}/128`, 'dev', 'eth0', 'nodad']);
-	// ipvlan asks nobody: the limit that bpf/ipvlan.bpf.c names
-	expect(await pings()).toBe(false);
-	await say();
-	expect(await ear.heard()).toEqual([]);
-	await web.tenant(['ip', 'addr', 'del', `${host.ipv6}/128`, 'dev', 'eth0']);
-	expect(await pings()).toBe(true);
 });

@@ -1,0 +1,69 @@
+/**
+ * ipvlan hands what comes by an uplink to the slave that has its destination, and asks nobody whether it may. But no two slaves of an
+ * uplink can have one address, wherever they are (EADDRINUSE since 4.14, 3ad7d2468f79). So the host has a slave too, with the addresses
+ * that are nobody else's to have. It is never up: then it holds them, and gets no packet. It is in a netns of its own: in the host's,
+ * what looks for the device of an address, such as a multicast sender's, would find this one.
+ */
+import { type IpvlanDevice, slaveKind } from './ipvlan.ts';
+
+/** No container's: their names have no dots. */
+export const HOLDERS = 'pathproof.hold';
+
+/** What one uplink's slave of the host's is to be. */
+export interface Holder {
+	/** as `holderName` has it */
+	name: string;
+	uplink: string;
+	device: IpvlanDevice;
+	/** as the kernel prints them */
+	addresses: string[];
+}
+
+/** By the uplink's index. No device of the host's: before 6.13 one of that name there is found first (EEXIST). */
+export function holderName(ifindex: number): string {
+	return `hold.${ifindex}`;
+}
+
+/** By their names, the addresses that they have. */
+export type Held = ReadonlyMap<string, readonly string[]>;
+
+/** Commands for `ip -batch`, in the host's netns and in that of the holders, in this order. */
+export interface HolderCommands {
+	host: string[];
+	inside: string[];
+	/** that nobody needs any more */
+	netns: string[];
+}
+
+/** From what there is to what ought to be; none where that is the same. `held`: null, there is no such netns. */
+export function holderCommands(wanted: readonly Holder[], held: Held | null): HolderCommands {
+	const there = (name: string) => held?.get(name);
+	return {
+		host: [
+			...(wanted.length && held === null ? [`netns add ${HOLDERS}`] : []),
+			...wanted
+				.filter(({ name }) => there(name) === undefined)
+				.map(
+					({ name, uplink, device }) =>
+						`link add link ${uplink} name ${name} netns ${HOLDERS} type ${slaveKind(device)}`,
+				),
+		],
+		inside: [
+			...[...(held?.keys() ?? [])]
+				.filter((name) => !wanted.some((one) => one.name === name))
+				.map((name) => `link del dev ${name}`),
+			...wanted.flatMap(({ name, addresses }) => {
+				const words = (address: string) =>
+					address.includes(':') ? `${address}/128 dev ${name} nodad` : `${address}/32 dev ${name}`;
+				const now = there(name) ?? [];
+				return [
+					...now
+						.filter((address) => !addresses.includes(address))
+						.map((one) => `addr del ${words(one).replace(' nodad', '')}`),
+					...addresses.filter((address) => !now.includes(address)).map((one) => `addr add ${words(one)}`),
+				];
+			}),
+		],
+		netns: !wanted.length && held !== null ? [`netns del ${HOLDERS}`] : [],
+	};
+}

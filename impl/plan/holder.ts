@@ -1,0 +1,81 @@
+/** The addresses that no owner of an ipvlan container may take: held as devices/holder.ts says, and following what the host has. */
+import { deviceIndex, findDevice, isUp, linkLocalAddresses, ownAddresses } from '../addresses.ts';
+import { type ContainerSpec, canonical } from '../container.ts';
+import { type Held, HOLDERS, type Holder, type HolderCommands, holderCommands, holderName } from '../devices/holder.ts';
+import { isIpvlan } from '../devices/ipvlan.ts';
+import { DatapathError } from '../errors.ts';
+import { addressesOf } from '../forward/tables.ts';
+import { ipBatch, ipJson } from '../ip/ip.ts';
+import { hasNetns } from '../netns.ts';
+import type { Link } from '../state/host.ts';
+import { readRecords } from '../state/records.ts';
+import type { Step } from '../step.ts';
+
+/** Of a container that comes or goes: none where it changes nothing of what is held. */
+export function holderSteps({ device, guard, forward }: ContainerSpec): Step[] {
+	const concerned = (isIpvlan(device) && guard) || (forward === 'stack' && hasNetns(HOLDERS));
+	return concerned ? [HOLD] : [];
+}
+
+const HOLD: Step = {
+	what: "keep this host's addresses from the slaves of its uplinks",
+	run: async () => hold(await changes()),
+};
+
+/** What ought to be held and is not, or the other way round; null: nothing. */
+export async function holderBehind(): Promise<{ found: string; step: Step } | null> {
+	const commands = await changes();
+	const all = [...commands.host, ...commands.inside, ...commands.netns];
+	return all.length ? { found: `to be done: ${all.join('; ')}`, step: HOLD } : null;
+}
+
+/** By the records: of this host's containers those that are not on their way out. */
+async function changes(): Promise<HolderCommands> {
+	const specs = readRecords().flatMap(({ state, spec }) => (state === 'removing' ? [] : [spec]));
+	const slaves = specs.filter(({ device, guard }) => isIpvlan(device) && guard);
+	const held = hasNetns(HOLDERS) ? await heldNow() : null;
+	// one that is down has no IPv6 addresses, and is given them again when it is up
+	const uplinks = [...new Set(slaves.map(({ uplinks: [first] }) => first!.device))].filter(
+		(uplink) => findDevice(uplink) !== null,
+	);
+	const wanted = uplinks.map((uplink): Holder => {
+		const { device } = slaves.find(({ uplinks: [first] }) => first!.device === uplink)!;
+		const name = holderName(deviceIndex(uplink));
+		const known = isUp(uplink) ? addressesAt(uplink, specs) : (held?.get(name) ?? []);
+		return { name, uplink, device: device as Holder['device'], addresses: [...known] };
+	});
+	return holderCommands(wanted, held);
+}
+
+/** The host's own, and those of containers that its stack forwards to: of all others a program takes the packets before ipvlan does. */
+function addressesAt(uplink: string, specs: readonly ContainerSpec[]): string[] {
+	const forwarded = specs.filter(
+		({ forward, uplinks }) => forward === 'stack' && uplinks.some(({ device }) => device === uplink),
+	);
+	const all = [...ownAddresses(), ...linkLocalAddresses(uplink), ...forwarded.flatMap(addressesOf)];
+	return [...new Set(all.map(canonical))];
+}
+
+async function heldNow(): Promise<Held> {
+	const links = await ipJson<Link & { link_type: string }>(HOLDERS, ['address']);
+	return new Map(
+		links
+			.filter(({ link_type }) => link_type !== 'loopback')
+			.map(({ ifname, addr_info }) => [ifname, addr_info.map(({ local }) => local)]),
+	);
+}
+
+async function hold({ host, inside, netns }: HolderCommands): Promise<void> {
+	await ipBatch(null, host);
+	try {
+		await ipBatch(HOLDERS, inside);
+	} catch (cause) {
+		if (!(cause instanceof DatapathError) || !/in use|already assigned/.test(cause.log ?? '')) throw cause;
+		throw new DatapathError('an ipvlan container has an address that it was not given', {
+			log: `${cause.message}\n${cause.log}`,
+			hint: 'ip -n NAME address, of each ipvlan container; then pathproof net rm NAME',
+			cause,
+		});
+	}
+	await ipBatch(null, netns);
+}

@@ -1,0 +1,60 @@
+/** What comes for the host stays the host's, though ipvlan would hand it to any slave that has the address. */
+import { describe, expect, type Lab, test } from 'pathproof';
+import { FULL } from '../support/config.ts';
+import { DEVICE_NEEDS } from '../support/device-needs.ts';
+import { turn } from '../support/turns.ts';
+import { arenaRequest } from './arena.ts';
+
+const net = ({ vm }: Lab) => vm.use<typeof import('../../impl/net.ts')>('impl/net.ts');
+
+/** What the kernel says to an owner who wants an address on eth0; empty: it is given. */
+async function refusal({ web }: Lab, address: string): Promise<string> {
+	const words = ['ip', 'addr', 'add', address, 'dev', 'eth0', ...(address.includes(':') ? ['nodad'] : [])];
+	return (await web.tenant(words, { reject: false })).stderr;
+}
+
+const IN_USE = /Address already (in use|assigned)/;
+
+function kept(device: 'ipvlan-l2' | 'ipvlan-l3' | 'ipvlan-l3s'): void {
+	test('an owner is refused the addresses of the host, and the host is reached all the while', async ({
+		lab,
+		requires,
+	}) => {
+		await requires(...DEVICE_NEEDS[device], 'tcx');
+		const made = await lab(arenaRequest(device, 'native', true));
+		const { host, peer } = made;
+		await host.exec(['ip', 'addr', 'add', 'fe80::7/64', 'dev', 'eth0', 'nodad']);
+		await net(made).collectGarbage();
+		for (const address of [`${host.ipv6}/128`, `${host.ipv4}/32`, 'fe80::7/64'])
+			expect(await refusal(made, address), address).toMatch(IN_USE);
+		for (const address of [host.ipv6, host.ipv4]) await peer.exec(['ping', '-c1', '-W5', address]);
+	});
+}
+
+describe('on ipvlan-l2', turn(0, 'ipvlan', 'tcx'), () => kept('ipvlan-l2'));
+describe('on ipvlan-l3', { tags: [FULL] }, () => kept('ipvlan-l3'));
+describe('on ipvlan-l3s', { tags: [FULL] }, () => kept('ipvlan-l3s'));
+
+test('an address that the host is given later is kept once net gc was told; one that was taken before is told of', {
+	tags: [FULL],
+	timeout: 300_000,
+}, async ({ lab, requires }) => {
+	await requires('ipvlan', 'tcx');
+	const made = await lab(arenaRequest('ipvlan-l2', 'native', true));
+	const { host, web } = made;
+	const { checkHost, collectGarbage } = net(made);
+	const what = "this host's addresses, kept from the slaves of its uplinks";
+	expect(await checkHost()).toEqual([]);
+	for (const address of ['192.0.2.77/24', '192.0.2.78/24'])
+		await host.exec(['ip', 'addr', 'add', address, 'dev', 'eth0']);
+	expect(await refusal(made, '192.0.2.78/32')).toBe('');
+	expect((await checkHost()).map((one) => one.what)).toContain(what);
+	await expect(collectGarbage()).rejects.toThrow('an ipvlan container has an address that it was not given');
+	await web.tenant(['ip', 'addr', 'del', '192.0.2.78/32', 'dev', 'eth0']);
+	await collectGarbage();
+	expect(await checkHost()).toEqual([]);
+	for (const address of ['192.0.2.77/32', '192.0.2.78/32']) expect(await refusal(made, address)).toMatch(IN_USE);
+	await host.exec(['ip', 'addr', 'del', '192.0.2.77/24', 'dev', 'eth0']);
+	await collectGarbage();
+	expect(await refusal(made, '192.0.2.77/32')).toBe('');
+});
