@@ -11,6 +11,18 @@ test('a kernel is broken until the release of its own series that mends it', () 
 	expect(mended.filter((version) => claim(version).broken)).toEqual([]);
 });
 
+test('a kernel older than a bug has none of it', () => {
+	const claimed = (version: string) => bugClaim({ version, series: seriesOf(version) }, 'orphan-abort').broken;
+	expect(['4.4.302', '4.5', '5.10.262', '6.1.131', '6.1.192', '6.11'].map(claimed)).toEqual([
+		false,
+		true,
+		true,
+		true,
+		false,
+		false,
+	]);
+});
+
 test('what is claimed names the fix', () => {
 	expect(claim('6.12.79').because).toContain('e537dd15d0d4 mends that (CVE-2026-31503), in Linux 7.0 and 6.12.80');
 	expect(claim('5.10.262').because).toMatch(/in Linux 7\.0$/);

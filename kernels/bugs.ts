@@ -26,6 +26,13 @@ export const BUGS = {
 		backports: { '6.1': '6.1.168', '6.6': '6.6.131', '6.12': '6.12.80', '6.18': '6.18.21', '6.19': '6.19.11' },
 		source: 'CVE-2026-31503',
 	},
+	'orphan-abort': {
+		what: 'takes from a TCP socket that nobody has open what it would send, when told to destroy it, and leaves it there for ever',
+		since: { release: '4.5', commit: 'c1e64e298b8c' },
+		fix: { release: '6.11', commit: 'bac76cf89816' },
+		backports: { '6.1': '6.1.132', '6.6': '6.6.84', '6.10': '6.10.8' },
+		source: 'tcp_abort',
+	},
 } as const satisfies Record<string, KernelBug>;
 
 export interface BugClaim {

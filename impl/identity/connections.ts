@@ -46,7 +46,8 @@ export async function refuseHeld(spec: ContainerSpec): Promise<void> {
 
 /**
  * Those that nobody holds: what has still to be sent or acknowledged is given up, and the other end is told by a reset (SOCK_DESTROY: 4.5,
- * CONFIG_INET_DIAG_DESTROY). Throws a DatapathError as `refuseHeld` does.
+ * CONFIG_INET_DIAG_DESTROY). Where the kernel has the bug `orphan-abort` (kernels/bugs.ts), they are silent from then on, but stay, and
+ * nobody is told. Throws a DatapathError as `refuseHeld` does.
  */
 export async function endConnections(spec: ContainerSpec): Promise<void> {
 	for (const args of ssArgs(spec)) await ss(['--kill', ...args]);

@@ -1,4 +1,4 @@
-/** What kernels are known to do wrong with binds: by kernels/bugs.ts, which each running kernel bears out or gives the lie to. */
+/** What kernels are known to do wrong with sockets: by kernels/bugs.ts, which each running kernel bears out or gives the lie to. */
 import { expect, test } from 'pathproof';
 import { bugClaim } from '../../kernels/bugs.ts';
 import { turn } from '../support/turns.ts';
@@ -34,5 +34,33 @@ test(
 			...Array(10).fill('EADDRINUSE'),
 			...Array(4).fill(broken ? 'bound' : 'EADDRINUSE'),
 		]);
+	},
+);
+
+/** Of a socket that was closed with more to send than its other end takes: its state, and the one that it has once it was destroyed. */
+const ORPHAN = `
+import socket, subprocess
+listener = socket.create_server(('::1', 7777), family=socket.AF_INET6)
+client = socket.create_connection(('::1', 7777))
+accepted = listener.accept()[0]
+client.setblocking(False)
+try:
+    while True: client.send(bytes(20000))
+except BlockingIOError: pass
+client.close()
+def states():
+    said = subprocess.run(['ss', '-Htan', 'dport', '7777'], check=True, capture_output=True, text=True).stdout
+    return ','.join(line.split()[0] for line in said.splitlines())
+before = states()
+subprocess.run(['ss', '-K', '-Htan', 'dport', '7777'], check=True, capture_output=True)
+print(before, states() or 'gone')`;
+
+test(
+	'a TCP socket that nobody has open any more is gone once it is destroyed: but on the kernels that keep it for ever',
+	turn(0),
+	async ({ vm, kernel }) => {
+		const { broken, because } = bugClaim(kernel, 'orphan-abort');
+		const { stdout } = await vm.exec(['python3', '-c', ORPHAN]);
+		expect(stdout, because).toBe(`FIN-WAIT-1 ${broken ? 'FIN-WAIT-1' : 'gone'}\n`);
 	},
 );
