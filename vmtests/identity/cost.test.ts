@@ -99,3 +99,25 @@ test('what keeps ::1 out of reach is paid for with each packet that the containe
 	// two packets, with the peer's, which is of the same kernel
 	expect(Math.abs(others)).toBeLessThanOrEqual(100);
 });
+
+test('counting what datagrams carry is paid for with each of them, and with each segment of TCP, which has to be told from them', {
+	tags: [FULL],
+	timeout: 600_000,
+}, async ({ lab, requires, annotate }) => {
+	await requires('modules');
+	const scene = await identityScene((request) => lab({ ...request, ...COUNTED }));
+	await scene.net.addContainer(identity('web'));
+	await scene.net.addContainer(identity('api', { countUdp: true }));
+	const variants = { ...VARIANTS, counted: { cgroup: cgroup('api') } } as const;
+	const added = async (kind: CallKind) => (await toPeer(scene, kind, variants)).added('identity', 'counted');
+	const datagram = await added('sendto');
+	// one segment sent and one received
+	const exchange = await added('exchange');
+	const said = `a datagram sent ${datagram}, an exchange over TCP ${exchange}`;
+	await annotate(`instructions more: ${said}`);
+	if (process.env.PATHPROOF_SHOW) console.log(scene.vm.kernel.id, said);
+	expect(datagram).toBeGreaterThan(200);
+	expect(datagram).toBeLessThan(800);
+	expect(exchange).toBeGreaterThan(100);
+	expect(exchange).toBeLessThan(1_000);
+});
