@@ -3,6 +3,7 @@ import { styleText } from 'node:util';
 import { type AttachKind, isOfHost } from './forward/attach.ts';
 import type { ContainerView, Finding } from './net.ts';
 import type { ContainerRecord } from './state/records.ts';
+import { identityWords } from './state/words.ts';
 
 export function describeContainer(view: ContainerView): string[] {
 	const { state, spec, host, container, attachments, drops, routes, identity } = view;
@@ -49,6 +50,7 @@ function describeIdentity({ spec, attachments, identity }: ContainerView): [stri
 	return [
 		['cgroup', [`${cgroup} (${id ?? styleText('red', 'gone')})`]],
 		['addresses', [[spec.ipv6, spec.ipv4].filter(Boolean).join(', ')]],
+		['asked', identityWords({ ...spec.identity!, cgroup: null })],
 		[
 			'programs',
 			attachments.map(
@@ -85,6 +87,7 @@ export async function describeList(
 			[
 				...(one.state === 'ready' ? [] : [styleText('yellow', one.state)]),
 				...(one.guard || one.device === 'none' ? [] : [styleText('yellow', 'unguarded')]),
+				...(one.identity?.drained ? [styleText('yellow', 'drained')] : []),
 			].join(' '),
 		]);
 	}

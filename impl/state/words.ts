@@ -38,7 +38,8 @@ export function addCommand({
 	].join(' ');
 }
 
-function identityWords({
+/** Its options, as they are typed. */
+export function identityWords({
 	cgroup,
 	ports,
 	reserved,

@@ -5,6 +5,7 @@ import { FULL } from '../support/config.ts';
 import { ADDRESSES, type Call, cgroup, HOST, identity, identityScene } from './scene.ts';
 
 const { web, api } = ADDRESSES;
+const SERVICE = '2001:db8:0:2::99';
 const TO_PEER: Call = { call: 'connect', type: 'tcp', to: PEER.ipv6, port: 7 };
 
 test('on the command line: says first what it would do, does exactly that, and leaves nothing', {
@@ -12,7 +13,8 @@ test('on the command line: says first what it would do, does exactly that, and l
 }, async ({ lab, requires }) => {
 	await requires('modules');
 	const { done, state, run } = await identityScene(lab);
-	const words = ['net', 'add', 'web', '--mode', 'identity', '--ip', web.ipv6, '--ports', '80'];
+	const asked = ['--ports', '80', '--serve', `${SERVICE},80/tcp,80`];
+	const words = ['net', 'add', 'web', '--mode', 'identity', '--ip', web.ipv6, ...asked];
 	const steps = async (argv: string[]) => (JSON.parse(await done([...argv, '--json'])) as { steps: string[] }).steps;
 	const before = await state.hostState();
 	const dry = await steps([...words, '--dry-run']);
@@ -25,7 +27,17 @@ test('on the command line: says first what it would do, does exactly that, and l
 	const shown = await done(['net', 'show', 'web']);
 	expect(shown).toMatch(/^web {2}identity, tenant web$/m);
 	expect(shown).toMatch(/cgroup +\/sys\/fs\/cgroup\/pathproof\/web \(\d+\)/);
+	expect(shown).toMatch(/^ +asked +--ports 80\n +--serve 2001:db8:0:2::99,80\/tcp,80$/m);
 	expect(shown).toMatch(/ 1 CONNECTS$/m);
+	expect(await steps(['net', 'drain', 'web', '--dry-run'])).toEqual([
+		'services: nobody new is sent to web',
+		'record that web is drained',
+	]);
+	expect(await done(['net', 'drain', 'web'])).toBe('web is drained\n');
+	expect(await done(['net', 'drain', 'web'])).toBe('web is drained already\n');
+	expect(await done(['net', 'ls'])).toMatch(/^web .* drained *$/m);
+	expect(await done(['net', 'drain', 'web', '--undo'])).toBe('web is not drained\n');
+	expect(await done(['net', 'ls'])).not.toContain('drained');
 	const dryRemoval = await steps(['net', 'rm', 'web', '--dry-run']);
 	expect(await steps(['net', 'rm', 'web'])).toEqual(dryRemoval);
 	expect(await state.differences(before)).toEqual({});
