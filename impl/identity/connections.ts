@@ -10,7 +10,9 @@ import type { Share } from './spec.ts';
 
 /**
  * What to type after `ss` for the sockets of a container: those at its own addresses, and those at its ports of addresses that it
- * shares. Not those in TIME_WAIT, which nobody can send by: they keep what is late of an old connection out of a new one.
+ * shares. Not those in TIME_WAIT, which nobody can send by: they keep what is late of an old connection out of a new one. A TCP socket
+ * that is bound, and neither listens nor is connected, the kernel shows since 6.8 (91051f003948): before, one that a container has given
+ * to another outlives it unseen.
  */
 export function ssArgs(spec: ContainerSpec): string[][] {
 	const shared = (protocol: Share['protocol']) =>
