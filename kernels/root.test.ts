@@ -4,7 +4,7 @@ import { debianArguments, packArguments } from './root.ts';
 
 describe('making the guest root', () => {
 	test('Debian is asked for the packages of the list, without what they recommend', () => {
-		const args = debianArguments(['iproute2', 'tcpdump'], 'http://mirror.invalid/debian', 'root.tar');
+		const args = debianArguments('essential', ['iproute2', 'tcpdump'], 'http://mirror.invalid/debian', 'root.tar');
 		expect(args).toContain('--include=iproute2,tcpdump');
 		expect(args).toContain('--aptopt=APT::Install-Recommends "false"');
 		expect(args.slice(-3)).toEqual(['trixie', 'root.tar', 'http://mirror.invalid/debian']);

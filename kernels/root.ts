@@ -17,7 +17,7 @@ import { type Progress, progress as terminal } from './progress.ts';
 /** Where a guest keeps its root: on a read-only disk (`DIR/root.erofs`), or in RAM, unpacked from `DIR/root.cpio`. */
 export type RootStyle = 'disk' | 'ram';
 
-const SUITE = 'trixie';
+export const SUITE = 'trixie';
 /** Raised when the making below changes what is made. */
 const RECIPE = 1;
 /** Seconds since 1970: the mtime of all that has none of its own, 2026-01-01. */
@@ -57,7 +57,7 @@ export async function guestRoot(style: RootStyle, progress: Progress = terminal)
 			await mkdir(tree);
 			try {
 				task.note(`Debian ${SUITE} with ${names.length} packages`);
-				await unpackDebian(names, dir, tree);
+				await unpackDebian('essential', names, dir, tree);
 				await addNode(join(tree, 'pathproof'));
 				task.note('packing');
 				const image = join(dir, style === 'disk' ? 'root.erofs' : 'root.cpio');
@@ -87,9 +87,12 @@ export function packArguments(image: string, tree: string, hints: string): strin
 	return ['-zlz4', `--compress-hints=${hints}`, '-T', EPOCH, '-U', uuid, '--all-root', '--quiet', image, tree];
 }
 
-export function debianArguments(packages: readonly string[], mirror: string, tar: string): string[] {
+/** `essential`: a root that programs run in, beside the packages; `extract`: these and what they depend on, as they are unpacked. */
+export type Variant = 'essential' | 'extract';
+
+export function debianArguments(variant: Variant, packages: readonly string[], mirror: string, tar: string): string[] {
 	return [
-		'--variant=essential',
+		`--variant=${variant}`,
 		'--format=tar',
 		`--include=${packages.join(',')}`,
 		'--components=main',
@@ -99,10 +102,20 @@ export function debianArguments(packages: readonly string[], mirror: string, tar
 	];
 }
 
-/** By way of a tar archive, which mmdebstrap writes without root as well. Owners become root's: the guest has no other user. */
-async function unpackDebian(names: readonly string[], dir: string, tree: string): Promise<void> {
+/**
+ * Packages and what they depend on, into `tree`. By way of a tar archive in `dir`, which mmdebstrap writes without root as well. Owners
+ * become root's: the guest has no other user. Throws as `guestRoot` does.
+ */
+export async function unpackDebian(
+	variant: Variant,
+	names: readonly string[],
+	dir: string,
+	tree: string,
+): Promise<void> {
 	const tar = join(dir, 'root.tar');
-	await run('mmdebstrap', debianArguments(names, (await debianMirrors()).main, tar), { SOURCE_DATE_EPOCH: EPOCH });
+	await run('mmdebstrap', debianArguments(variant, names, (await debianMirrors()).main, tar), {
+		SOURCE_DATE_EPOCH: EPOCH,
+	});
 	await run('tar', ['-x', '-p', '--no-same-owner', '--exclude=./dev/*', '-C', tree, '-f', tar]);
 	await rm(tar);
 }

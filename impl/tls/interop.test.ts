@@ -6,12 +6,14 @@
  *
  * It knows no CONNECT-UDP.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
+import { execa } from 'execa';
 import { afterAll, afterEach, expect, test, vi } from 'vitest';
+import { debianPrograms } from '../../vmtests/support/debian-programs.ts';
 import { Authority } from './authority.ts';
 import { endOf, eventually, freePort, issueFiles, scene, server } from './scene.ts';
 
@@ -30,19 +32,12 @@ afterEach(async () => {
 	}
 });
 
-/** Skips, naming what is not here. */
-function requires(skip: (note: string) => never, ...programs: string[]): void {
-	for (const program of programs)
-		try {
-			execFileSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' });
-		} catch {
-			skip(`${program} is not on this machine: apt-get install nghttp2-proxy tinyproxy curl`);
-		}
-}
+const programs = await debianPrograms('nghttp2-proxy', 'tinyproxy-bin', 'curl');
 
 /** Until it takes connections on `port`. */
-async function start(program: string, words: string[], port: number): Promise<void> {
-	const child = spawn(program, words, { stdio: 'ignore' });
+async function start(path: string, words: string[], port: number): Promise<void> {
+	const [program, ...before] = programs(path);
+	const child = spawn(program, [...before, ...words], { stdio: 'ignore' });
 	children.push(child);
 	await eventually(async () => {
 		const probe = connect(port, '::1');
@@ -51,8 +46,7 @@ async function start(program: string, words: string[], port: number): Promise<vo
 	});
 }
 
-test('curl reaches a server by CONNECT of a stranger over our terminating proxy', async ({ skip }) => {
-	requires(skip, 'nghttpx', 'curl');
+test('curl reaches a server by CONNECT of a stranger over our terminating proxy', async () => {
 	using web = await server((socket) => {
 		socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello'));
 	});
@@ -60,7 +54,7 @@ test('curl reaches a server by CONNECT of a stranger over our terminating proxy'
 	const { port } = pair.terminator.server.address() as AddressInfo;
 	const front = await freePort();
 	await start(
-		'nghttpx',
+		'/usr/sbin/nghttpx',
 		[
 			...['--conf=/dev/null', '--workers=1', '--http2-proxy', `--frontend=::1,${front};no-tls`],
 			...[`--backend=::1,${port};;proto=h2;tls;sni=terminator.example`, `--cacert=${authority.certificate}`],
@@ -69,31 +63,20 @@ test('curl reaches a server by CONNECT of a stranger over our terminating proxy'
 		],
 		front,
 	);
-	const curl = spawn(
-		'curl',
-		['-sS', '--max-time', '20', '-p', '-x', `http://[::1]:${front}`, `http://[::1]:${web.port}/`],
-		{
-			stdio: ['ignore', 'pipe', 'inherit'],
-		},
-	);
-	const chunks: Buffer[] = [];
-	curl.stdout.on('data', (chunk) => chunks.push(chunk));
-	await once(curl, 'close');
-	expect(String(Buffer.concat(chunks))).toBe('hello');
+	const [curl, ...before] = programs('/usr/bin/curl');
+	const words = ['-sS', '--max-time', '20', '-p', '-x', `http://[::1]:${front}`, `http://[::1]:${web.port}/`];
+	expect((await execa(curl, [...before, ...words])).stdout).toBe('hello');
 	expect(pair.reports[0]).toMatchObject({ event: 'open', container: 'web', destination: `[::1]:${web.port}` });
 });
 
-test('our forward proxy carries a program over a terminating proxy of a stranger, and hears its refusal', async ({
-	skip,
-}) => {
-	requires(skip, 'nghttpx', 'tinyproxy');
+test('our forward proxy carries a program over a terminating proxy of a stranger, and hears its refusal', async () => {
 	using echo = await server((socket) => socket.pipe(socket));
 	const [front, behind] = [await freePort(), await freePort()];
 	const config = join(authority.folder, 'tinyproxy.conf');
 	writeFileSync(config, `Port ${behind}\nListen ::1\nTimeout 60\nMaxClients 10\nConnectPort ${echo.port}\n`);
-	await start('tinyproxy', ['-d', '-c', config], behind);
+	await start('/usr/bin/tinyproxy', ['-d', '-c', config], behind);
 	await start(
-		'nghttpx',
+		'/usr/sbin/nghttpx',
 		[
 			...['--conf=/dev/null', '--workers=1', '--http2-proxy', `--frontend=::1,${front}`, `--backend=::1,${behind}`],
 			...['--verify-client', `--verify-client-cacert=${authority.certificate}`, '--tls-max-proto-version=TLSv1.3'],
