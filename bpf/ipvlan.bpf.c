@@ -35,6 +35,8 @@ extern int bpf_dynptr_from_skb(struct __sk_buff *skb, __u64 flags, struct bpf_dy
 
 /* enum pkt_type of linux/if_packet.h */
 #define PACKET_HOST 0
+/* include/net/net_namespace.h: lo, in every netns */
+#define LOOPBACK_IFINDEX 1
 /* linux/netfilter.h */
 #define NF_DROP 0
 #define NF_ACCEPT 1
@@ -272,9 +274,9 @@ static long load_from_output(void *bytes, __u32 offset, void *to, __u32 size)
 	return bpf_dynptr_read(to, size, bytes, offset, 0);
 }
 
-/* What a slave of layer 3 sends, as the host's stack is about to route it: to wherever. */
+/* What a slave of layer 3 sends, as the host's stack has routed it: to wherever. */
 static __always_inline __u32 judge_output(struct sk_buff *packet, struct bpf_dynptr *bytes, __u32 uplink,
-					  __u32 slave)
+					  __u32 slave, __u32 out)
 {
 	union {
 		struct ipv6_header ipv6;
@@ -302,7 +304,12 @@ static __always_inline __u32 judge_output(struct sk_buff *packet, struct bpf_dyn
 	there = bpf_map_lookup_elem(&endpoints, &route.destination);
 	if (there && there->ifindex && !may_talk(&from->tenant, &there->tenant))
 		return FOREIGN_TENANT;
-	return !there && is_link_scope(&route) ? LINK_SCOPE : MAY_PASS;
+	if (there)
+		return MAY_PASS;
+	if (is_link_scope(&route))
+		return LINK_SCOPE;
+	/* ipvlan asks for a route by its uplink, and of IPv6 it may be given another */
+	return out == uplink || out == LOOPBACK_IFINDEX ? MAY_PASS : WRONG_UPLINK;
 }
 
 /* The host's own output, of both families. It is the same netns that the uplink is in. */
@@ -321,7 +328,7 @@ int output_guard(struct bpf_nf_ctx *ctx)
 		return NF_ACCEPT;
 	reason = bpf_dynptr_from_skb((struct __sk_buff *)packet, 0, &bytes)
 		     ? MALFORMED
-		     : judge_output(packet, &bytes, packet->dev->ifindex, slave);
+		     : judge_output(packet, &bytes, packet->dev->ifindex, slave, ctx->state->out->ifindex);
 	if (reason == MAY_PASS)
 		return NF_ACCEPT;
 	drop(packet->dev->ifindex, reason);

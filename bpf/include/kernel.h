@@ -74,6 +74,7 @@ struct nf_hook_state {
 	/* an unsigned int before 5.12: its first byte is the same */
 	__u8 hook;
 	__u8 pf;
+	struct net_device *out;
 	struct net *net;
 };
 

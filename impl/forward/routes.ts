@@ -1,5 +1,5 @@
 /**
- * The choice of an uplink where the host's routes decide (stack, fib), as commands for `ip -batch`. Pure: nothing here runs them.
+ * The choice of an uplink where the host's routes decide, as commands for `ip -batch`. Pure: nothing here runs them.
  *
  *   1000  what the main table knows better than by its default route
  *   1001  from the container: the table of its first uplink's next hop, then of its second's, …
@@ -23,6 +23,11 @@ const MOST_TABLES = 2 ** 30;
 export function tableOf(ifindex: number, nextHop: string): number {
 	const hash = createHash('sha256').update(`${ifindex} ${nextHop}`).digest();
 	return TABLES + (hash.readUInt32LE(0) % MOST_TABLES);
+}
+
+/** Through the host's stack, as its programs ask it (`fib`), or by ipvlan of layer 3, which asks for what comes from an address too. */
+export function usesRoutes({ device, forward }: Pick<ContainerSpec, 'device' | 'forward'>): boolean {
+	return forward === 'stack' || forward === 'fib' || device === 'ipvlan-l3' || device === 'ipvlan-l3s';
 }
 
 const FAMILIES = [

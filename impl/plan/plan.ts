@@ -34,12 +34,11 @@ export async function planAdd(spec: ContainerSpec, others: Others, { undone = fa
 		return [{ what: `mkdir -p ${containerCgroup(spec.name)}`, run: () => makeCgroup(spec.name) }];
 	const netns = spec.netns ?? spec.name;
 	const made = spec.netns === null ? [ipStep(null, [`netns add ${netns}`])] : [];
-	if (isIpvlan(spec.device)) return [...holderSteps(spec), ...made, ...slaveSteps(spec, spec.device, { netns, hosts })];
-	return [
-		...holderSteps(spec),
-		...made,
-		...(await pairSteps(spec, pairKind(spec.device)!, { netns, hosts, others, undone })),
-	];
+	const there = { netns, hosts, others, undone };
+	const steps = isIpvlan(spec.device)
+		? slaveSteps(spec, spec.device, there)
+		: pairSteps(spec, pairKind(spec.device)!, there);
+	return [...holderSteps(spec), ...made, ...(await steps)];
 }
 
 /** For what is whole, half made or half taken away. `others`: the containers that stay. */

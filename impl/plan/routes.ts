@@ -11,6 +11,7 @@ import {
 	replaceRoute,
 	type UplinkRoute,
 	uplinkRoutes,
+	usesRoutes,
 } from '../forward/routes.ts';
 import { enableDeviceForwarding, enableForwarding } from '../forward/stack.ts';
 import { FAMILIES, type Family, ipJson } from '../ip/ip.ts';
@@ -25,9 +26,7 @@ export async function routeSteps(spec: ContainerSpec, others: Others, undone: bo
 	// the rule that an interrupted call of the only one made is there now, and goes with what is undone first
 	const shared = undone && !others().some(usesRoutes) ? [] : await sharedRules();
 	return [
-		spec.forward === 'stack'
-			? { what: 'switch forwarding on', run: () => enableForwarding(spec.uplinks.map(({ device }) => device)) }
-			: { what: `switch forwarding on for ${spec.name} alone`, run: () => enableDeviceForwarding(spec.name) },
+		...forwardingSteps(spec),
 		...(linkdownSwitches(spec).length
 			? [{ what: 'leave an uplink that has no carrier for the next', run: () => ignoreDeadLinks(spec) }]
 			: []),
@@ -39,6 +38,14 @@ export async function routeSteps(spec: ContainerSpec, others: Others, undone: bo
 			]),
 		]),
 	];
+}
+
+function forwardingSteps({ name, forward, uplinks }: ContainerSpec): Step[] {
+	if (forward === 'stack')
+		return [{ what: 'switch forwarding on', run: () => enableForwarding(uplinks.map(({ device }) => device)) }];
+	if (forward === 'fib')
+		return [{ what: `switch forwarding on for ${name} alone`, run: () => enableDeviceForwarding(name) }];
+	return [];
 }
 
 /** The kernel takes no route by a device that is down, and takes those away that it had. */
@@ -111,8 +118,4 @@ async function unusedRoutes(
 
 async function sharedRules(): Promise<Rule[]> {
 	return (await hostRules(() => ['pref', String(MAIN_FIRST)])).filter(isSharedRule);
-}
-
-function usesRoutes({ forward }: Pick<ContainerSpec, 'forward'>): boolean {
-	return forward === 'stack' || forward === 'fib';
 }

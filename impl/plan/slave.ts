@@ -8,19 +8,21 @@ import { hasTcxLinks, type ProgramName } from '../forward/datapath.ts';
 import { writeAllowed, writeEndpoints } from '../forward/tables.ts';
 import { ipJson } from '../ip/ip.ts';
 import { hasNetns } from '../netns.ts';
+import type { Others } from '../state/records.ts';
 import type { Step } from '../step.ts';
+import { routeSteps } from './routes.ts';
 import { attachStep, hostStep, ipStep } from './steps.ts';
 
 export function isGuardedSlave({ device, guard }: ContainerSpec): boolean {
 	return isIpvlan(device) && guard;
 }
 
-/** `hosts`: the addresses of this host. */
-export function slaveSteps(
+/** `hosts`: the addresses of this host. `others` and `undone`: as of planAdd. */
+export async function slaveSteps(
 	spec: ContainerSpec,
 	device: IpvlanDevice,
-	{ netns, hosts }: { netns: string; hosts: readonly string[] },
-): Step[] {
+	{ netns, hosts, others, undone }: { netns: string; hosts: readonly string[]; others: Others; undone: boolean },
+): Promise<Step[]> {
 	const [uplink] = spec.uplinks;
 	const guards: Step[] = [
 		attachStep('slave_guard', { device: spec.name, hook: 'tc', point: 'slave-egress' }),
@@ -47,6 +49,7 @@ export function slaveSteps(
 			},
 		},
 		...(spec.guard ? guards : []),
+		...(await routeSteps(spec, others, undone)),
 		ipStep(null, [moveSlave(spec.name, netns)]),
 		ipStep(netns, slaveCommands(spec, device)),
 	];

@@ -8,7 +8,7 @@ import { containerCgroup } from '../devices/none.ts';
 import { devicePair } from '../devices/wiring.ts';
 import { isLoaded, pinPath, withMap } from '../forward/datapath.ts';
 import { linkdownSwitches } from '../forward/linkdown.ts';
-import { containerRules, isSharedRule, MAIN_FIRST_RULE } from '../forward/routes.ts';
+import { containerRules, isSharedRule, MAIN_FIRST_RULE, usesRoutes } from '../forward/routes.ts';
 import { addressesOf, allowedRows, containerRow, endpointRows, type Row } from '../forward/tables.ts';
 import { checkIdentity } from '../identity/check.ts';
 import { attachmentsOf, expectedPrograms, isThere, lookAt, pinnedProgram } from './attached.ts';
@@ -185,11 +185,10 @@ function checkRows(spec: ContainerSpec, facts: HostFacts, lack: Lack): Finding[]
 
 function checkRouting(spec: ContainerSpec, facts: HostFacts, lack: Lack): Finding[] {
 	const { forward, name } = spec;
-	if (forward !== 'stack' && forward !== 'fib') return [];
+	if (!usesRoutes(spec)) return [];
 	const switches = [
-		...(forward === 'stack'
-			? ['net/ipv6/conf/all/forwarding', 'net/ipv4/ip_forward']
-			: ['ipv6', 'ipv4'].map((family) => `net/${family}/conf/${name}/forwarding`)),
+		...(forward === 'stack' ? ['net/ipv6/conf/all/forwarding', 'net/ipv4/ip_forward'] : []),
+		...(forward === 'fib' ? ['ipv6', 'ipv4'].map((family) => `net/${family}/conf/${name}/forwarding`) : []),
 		...linkdownSwitches(spec),
 	];
 	const rules = facts.rules.map(
