@@ -138,11 +138,11 @@ test('what a killed container had not delivered is reset, and the next one of it
 	await using _heir = await hello.serve('api', 80);
 	await peer.write('hear\n');
 	const { stdout } = await peer.ended;
-	// of a socket that stays nothing more is said, either
+	// of sockets that stay nothing more is said, and they hear that the other end is closed
 	const end = broken ? 'timed out' : 'ECONNRESET';
 	expect(stdout, because).toBe(`listens\nheard b'dlo' ${end}\nheard b'dlo' ${end}\n`);
 	const left = (await states(scene, 'src')).filter((state) => state !== 'LISTEN');
-	expect(left, because).toEqual(broken ? ['FIN-WAIT-1', 'FIN-WAIT-1'] : []);
+	expect(left, because).toEqual(broken ? ['CLOSING', 'CLOSING'] : []);
 	const asked = { how: 'ask', rate: 50, count: 50, port: 80, targets: [`api@${ipv6}`] } as const;
 	expect((await hello.ask(null, asked)).targets).toEqual({ [`api@${ipv6}`]: { answers: { api: 50 }, failures: {} } });
 });

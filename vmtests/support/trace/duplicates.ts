@@ -10,6 +10,7 @@ export const DUPLICATES: readonly string[] = [
 	'drop TCP_OLD_DATA',
 	'drop TCP_OLD_SEQUENCE',
 	'drop TCP_INVALID_SEQUENCE',
+	'drop TCP_INVALID_SYN',
 	'drop TCP_RFC7323_PAWS',
 	'drop TCP_RFC7323_PAWS_ACK',
 ];
