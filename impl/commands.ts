@@ -3,20 +3,10 @@ import { styleText } from 'node:util';
 import type { Command } from 'commander';
 import { DEVICES, FORWARDS } from './container.ts';
 import { describeContainer, describeFinding, describeList } from './describe.ts';
-import { DatapathError } from './errors.ts';
 import type { Serve, Share } from './identity/spec.ts';
+import { type Change, change, DRY_RUN, example, JSON_HELP, type Output, print, requireRoot } from './output.ts';
 import { parseRanges, parseRequest, parseServe, parseShare, type RequestOptions, usage } from './request.ts';
-
-interface Output {
-	json?: boolean;
-}
-
-interface Change extends Output {
-	dryRun?: boolean;
-}
-
-const DRY_RUN = ['--dry-run', 'change nothing, and print what would be done'] as const;
-const JSON_HELP = ['--json', 'print one JSON document'] as const;
+import { registerTls } from './tls/commands.ts';
 
 export function register(program: Command): void {
 	const net = program
@@ -133,6 +123,7 @@ export function register(program: Command): void {
 		.option(...JSON_HELP)
 		.addHelpText('after', example('pathproof net upgrade'))
 		.action(upgrade);
+	registerTls(net);
 }
 
 async function add(name: string, options: Change & RequestOptions): Promise<void> {
@@ -205,43 +196,12 @@ async function upgrade({ json, dryRun }: Change): Promise<void> {
 	});
 }
 
-/** The steps of a dry run and of a real one are told alike: one as it will be, one as it was. */
-async function change(
-	{ json, dryRun }: Change,
-	act: (how: { dryRun?: true; onStep(what: string): void }) => Promise<unknown>,
-	words: { done: string; nothing: string },
-): Promise<void> {
-	const steps: string[] = [];
-	await act({
-		...(dryRun && { dryRun }),
-		onStep: (what) => {
-			steps.push(what);
-			if (dryRun && !json) console.log(what);
-		},
-	});
-	if (json) print({ dryRun: dryRun ?? false, changed: !dryRun && steps.length > 0, steps });
-	else if (!steps.length) console.log(words.nothing);
-	else if (!dryRun) console.log(words.done);
-}
-
 /** Not imported above: --help needs neither libbpf nor root. */
 async function datapath(): Promise<typeof import('./net.ts')> {
-	if (process.geteuid?.() !== 0)
-		throw new DatapathError('the network of this host is changed and looked at by root alone', {
-			lacking: true,
-			hint: `sudo ${['pathproof', ...process.argv.slice(2)].join(' ')}`,
-		});
+	requireRoot();
 	return import('./net.ts');
 }
 
 function collect(word: string, before: string[] = []): string[] {
 	return [...before, word];
-}
-
-function example(...commands: string[]): string {
-	return `\nExample:\n  ${commands.join('\n  ')}`;
-}
-
-function print(document: object): void {
-	console.log(JSON.stringify({ schema: 1, ...document }));
 }

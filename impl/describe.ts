@@ -94,6 +94,13 @@ export async function describeList(
 	return table.toString();
 }
 
+/** Of rows that need no more than that. */
+export async function table(head: string[], rows: readonly (readonly (string | number)[])[]): Promise<string> {
+	const lines = await newTable(head);
+	lines.push(...rows.map((row) => [...row]));
+	return lines.toString();
+}
+
 /** Columns and no lines; the library's own colours do not ask whether anybody sees them. */
 async function newTable(head: string[]) {
 	// Not imported above: to change something needs no table.

@@ -28,15 +28,9 @@ import {
 } from './state/records.ts';
 import { planUpgrade } from './state/upgrade.ts';
 import { type ContainerView, viewContainer } from './state/view.ts';
-import type { Step } from './step.ts';
+import { carryOut, type DryRun, type How, type Step, tell } from './step.ts';
 
 export type { ContainerView, Finding };
-
-export interface How {
-	/** called with what each step is, once it is done; of a dry run, as it would be */
-	onStep?(what: string): void;
-}
-export type DryRun = How & { dryRun: true };
 
 /**
  * Answers the programs in its way. The same request again changes nothing, another of the same name is refused. What fails halfway
@@ -267,18 +261,6 @@ function unloads(steps: readonly Step[]): boolean {
 function clear(): void {
 	if (isLoaded()) detachAll();
 	if (isLoaded() || halfMade().length) unload();
-}
-
-async function carryOut(steps: readonly Step[], { onStep }: How = {}): Promise<void> {
-	for (const { what, run } of steps) {
-		await run();
-		onStep?.(what);
-	}
-}
-
-function tell(steps: Step[], { onStep }: How): Step[] {
-	for (const { what } of steps) onStep?.(what);
-	return steps;
 }
 
 /** Whether it is drained is not what a container is, but what was done to it since. */

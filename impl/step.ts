@@ -4,3 +4,22 @@ export interface Step {
 	what: string;
 	run(): Promise<void> | void;
 }
+
+export interface How {
+	/** called with what each step is, once it is done; of a dry run, as it would be */
+	onStep?(what: string): void;
+}
+export type DryRun = How & { dryRun: true };
+
+export async function carryOut(steps: readonly Step[], { onStep }: How = {}): Promise<void> {
+	for (const { what, run } of steps) {
+		await run();
+		onStep?.(what);
+	}
+}
+
+/** What a dry run does with them. */
+export function tell(steps: Step[], { onStep }: How): Step[] {
+	for (const { what } of steps) onStep?.(what);
+	return steps;
+}

@@ -9,6 +9,7 @@ import { mapSizes } from '../libbpf/enumerate.ts';
 import { BpfMap } from '../libbpf/map.ts';
 import { BpfObject } from '../libbpf/object.ts';
 import { bpfObjectPath } from '../objects.ts';
+import { TLS_PROGRAMS } from '../tls/programs.ts';
 
 /** All that outlives a process, in bpffs. */
 export const PIN_ROOT = '/sys/fs/bpf/pathproof';
@@ -16,7 +17,7 @@ export const PIN_ROOT = '/sys/fs/bpf/pathproof';
 export const PIN_ROOT_IN_THE_MAKING = `${PIN_ROOT}-new`;
 const PIN_ROOT_OF_BEFORE = `${PIN_ROOT}-old`;
 
-/** Bytes of a key and of a value, as in bpf/include/policy.h, identity.h and the programs' own files. */
+/** Bytes of a key and of a value, as in bpf/include/policy.h, identity.h, tls.h and the programs' own files. */
 const MAPS: Record<MapName, readonly [number, number]> = {
 	containers: [4, 108],
 	endpoints: [16, 48],
@@ -31,6 +32,10 @@ const MAPS: Record<MapName, readonly [number, number]> = {
 	counts: [8, 8 * COUNTS.length],
 	sockets: [4, 56],
 	answers: [4, 324],
+	tls_policies: [32, 8],
+	tls_flows: [8, 88],
+	tls_tuples: [40, 8],
+	tls_originals: [4, 20],
 };
 export type MapName =
 	| 'containers'
@@ -45,7 +50,11 @@ export type MapName =
 	| 'services'
 	| 'counts'
 	| 'sockets'
-	| 'answers';
+	| 'answers'
+	| 'tls_policies'
+	| 'tls_flows'
+	| 'tls_tuples'
+	| 'tls_originals';
 
 /** What each object brings; maps that another has brought already are shared. */
 const OBJECTS = {
@@ -71,6 +80,7 @@ const OBJECTS = {
 		maps: ['identities', 'shares', 'services', 'counts', 'sockets', 'answers'],
 	},
 	low_ports: { programs: LOW_PORTS, maps: [] },
+	tls_connect: { programs: TLS_PROGRAMS, maps: ['tls_policies', 'tls_flows', 'tls_tuples', 'tls_originals'] },
 } as const;
 export type ObjectName = keyof typeof OBJECTS;
 export type ProgramName = (typeof OBJECTS)[ObjectName]['programs'][number];
@@ -239,11 +249,10 @@ export function pinPath(kind: 'programs' | 'maps', name: string): string {
 function loadAndPin(name: ObjectName, root: string): void {
 	const { programs, maps } = OBJECTS[name];
 	using object = BpfObject.open(bpfObjectPath(name));
-	if (name !== 'redirect')
-		shareMaps(
-			object,
-			OBJECTS.redirect.maps.filter((map) => object.hasMap(map)),
-		);
+	shareMaps(
+		object,
+		(Object.keys(MAPS) as MapName[]).filter((map) => isPinned('maps', map) && object.hasMap(map)),
+	);
 	object.load();
 	for (const program of programs) pin(object.programFd(program), join(root, 'programs', program));
 	for (const map of maps) pin(object.map(map, ...MAPS[map]).fd, join(root, 'maps', map));

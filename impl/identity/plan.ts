@@ -8,6 +8,7 @@ import { addressesOf, compareHostRows, forget, updateHostRows } from '../forward
 import { ipSteps } from '../plan/steps.ts';
 import type { Others } from '../state/records.ts';
 import type { Step } from '../step.ts';
+import { tlsRemovalSteps } from '../tls/plan.ts';
 import { cgroupId, cgroupOf, isPopulated } from './cgroup.ts';
 import { endConnections, refuseHeld } from './connections.ts';
 import { attachIdentity, detachIdentity, hasPins } from './links.ts';
@@ -90,6 +91,7 @@ export async function planIdentityRemoval(spec: ContainerSpec, others: Others): 
 		...(hasPins(name)
 			? [{ what: `detach the programs of ${name} from ${path}`, run: () => detachIdentity(name) }]
 			: []),
+		...tlsRemovalSteps(spec, cgroupId(path)),
 		{ what: `end the connections of ${name}`, run: () => endConnections(spec) },
 		{
 			what: `forget ${name} in the maps`,

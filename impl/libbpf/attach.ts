@@ -31,6 +31,7 @@ export const CGROUP_HOOK = {
 	'cgroup/sendmsg6': 15,
 	'cgroup/recvmsg4': 19,
 	'cgroup/recvmsg6': 20,
+	'cgroup/getsockopt': 21,
 	'cgroup/getpeername4': 29,
 	'cgroup/getpeername6': 30,
 	'cgroup/getsockname4': 31,

@@ -97,6 +97,7 @@ export const native = {
 	dup: libc.func('int dup(int fd)'),
 	socket: libc.func('int socket(int family, int type, int protocol)'),
 	send: libc.func('int64_t send(int fd, const void *data, size_t size, int flags)'),
+	getsockopt: libc.func('int getsockopt(int fd, int level, int option, void *value, _Inout_ uint32_t *size)'),
 	recv: libc.func('int64_t recv(int fd, void *data, size_t size, int flags)'),
 	ioctl: libc.func('int ioctl(int fd, unsigned long request, void *argument)'),
 	flock: libc.func('int flock(int fd, int operation)'),

@@ -5,6 +5,7 @@ import type { ContainerSpec } from '../container.ts';
 import { halfMade, type ObjectName, pinnedObjects, unpin } from '../forward/datapath.ts';
 import type { Others } from '../state/records.ts';
 import type { Step } from '../step.ts';
+import { needsTls } from '../tls/plan.ts';
 import { isGuardedSlave } from './slave.ts';
 
 /** Whether a container needs an object. `redirect` has the maps of all, and goes with the last one. */
@@ -13,6 +14,7 @@ const NEEDS: Record<ObjectName, (spec: ContainerSpec) => boolean> = {
 	ipvlan: isGuardedSlave,
 	identity: ({ identity }) => identity !== undefined,
 	low_ports: ({ identity }) => identity?.lowPorts === true,
+	tls_connect: needsTls,
 };
 
 /** Of those that are pinned, in part or as a whole. `others`: the containers that stay, of which there are some. */

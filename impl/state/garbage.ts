@@ -29,6 +29,8 @@ import { unpinStep, unusedObjects } from '../plan/objects.ts';
 import { lostRoutes } from '../plan/routes.ts';
 import { ipSteps } from '../plan/steps.ts';
 import type { Step } from '../step.ts';
+import { detachTls, turnedContainers } from '../tls/links.ts';
+import { unusedTls } from '../tls/plan.ts';
 import { expectedPrograms, isThere } from './attached.ts';
 import { type ContainerRecord, readRecords } from './records.ts';
 
@@ -154,6 +156,10 @@ function leftovers(all: readonly ContainerSpec[], someGo: boolean): Garbage[] {
 		...pinnedContainers()
 			.filter((name) => !all.some((one) => one.name === name && one.identity))
 			.map(strayIdentity),
+		...turnedContainers()
+			.filter((name) => !all.some((one) => one.name === name && one.identity))
+			.map(strayTurned),
+		...unusedTls(all).map(({ what, run }) => single('flows over TLS', 'of nobody any more', what, run)),
 		...staleRows(all, someGo),
 		...staleIdentityRows(all),
 		...unusedObjects(() => all.values()).map((name) => {
@@ -241,6 +247,15 @@ function strayIdentity(name: string): Garbage {
 	);
 }
 
+function strayTurned(name: string): Garbage {
+	return single(
+		`programs that turn flows of ${name}`,
+		'no such container',
+		`detach the programs that turn flows of ${name}, which is no container`,
+		() => detachTls(name),
+	);
+}
+
 /** The rows of cgroups go with them. */
 function staleIdentityRows(specs: readonly ContainerSpec[]): Garbage[] {
 	if (!isLoaded('identity')) return [];
@@ -291,6 +306,6 @@ function rows(map: MapName, of: string, isStale: (key: Buffer, value: Buffer) =>
 	];
 }
 
-function single(what: string, found: string, step: string, run: () => void): Garbage {
+function single(what: string, found: string, step: string, run: Step['run']): Garbage {
 	return { container: null, what, found, steps: [{ what: step, run }] };
 }

@@ -27,6 +27,7 @@ import { attachClsact, pin, updateLink } from '../libbpf/attach.ts';
 import { programIdentity } from '../libbpf/enumerate.ts';
 import { halfMadeSteps } from '../plan/objects.ts';
 import type { Step } from '../step.ts';
+import { lookAtTlsLink, tlsLinks } from '../tls/links.ts';
 import { lookAt, pinnedProgram } from './attached.ts';
 
 interface Upgrade extends Disposable {
@@ -68,8 +69,7 @@ export function planUpgrade(): Upgrade {
 				what: isPinned(name) ? `pin another ${name}` : `pin ${name}`,
 				run: () => repin(pinPath('programs', name), fd),
 			})),
-			...identityLinks()
-				.map(lookAtLink)
+			...[...identityLinks().map(lookAtLink), ...tlsLinks().map(lookAtTlsLink)]
 				.filter(
 					({ program, running }) =>
 						running !== null && (newer.has(program) || running !== pinnedProgram(pinPath('programs', program)).id),

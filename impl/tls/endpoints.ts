@@ -53,6 +53,11 @@ export function plainAddress(text: string): string | null {
 	return address.replace(/^::ffff:(\d+\.\d+\.\d+\.\d+)$/, '$1');
 }
 
+/** The same of 16 bytes, as the BPF maps hold an address of either family. */
+export function addressOf(bytes: Buffer): string {
+	return plainAddress(bytes.toString('hex', 0, 16).match(/..../g)!.join(':'))!;
+}
+
 /** What a container may reach; nothing but what is listed. */
 export class Allowed {
 	readonly #list = new BlockList();

@@ -3,9 +3,9 @@
  *
  *     { "role": "terminate", "listen": "[::]:4433", "certificates": { … }, "allow": ["2001:db8:f::/48"] }
  *     { "role": "forward", "terminator": { "host": "2001:db8:0:1::2", "port": 4433 }, "certificates": { … },
- *       "ways": [{ "protocol": "tcp", "listen": "[::1]:8443", "to": "[2001:db8:f::1]:443" }] }
+ *       "ways": [{ "protocol": "tcp", "listen": "[::1]:15001" }, { "protocol": "udp", "listen": "[::1]:5353", "to": "[2001:db8:f::1]:53" }] }
  *
- * with the options of TerminatingProxy and ForwardProxy beside them, and `certificates` as CertificateFiles. It prints a line of JSON
+ * where TCP without `to` goes where its program meant to go, by the kernel's word (`pathproof net tls add`); with the options of TerminatingProxy and ForwardProxy beside them, and `certificates` as CertificateFiles. It prints a line of JSON
  * when it is ready and one for each flow; SIGHUP reads the certificates again, SIGTERM ends it.
  */
 import { createSocket } from 'node:dgram';
@@ -47,7 +47,14 @@ const CONFIG = z.discriminatedUnion('role', [
 		role: z.literal('forward'),
 		terminator: z.strictObject({ host: z.string(), port: z.int(), serverName: z.string().optional() }),
 		certificates,
-		ways: z.array(z.strictObject({ protocol: z.enum(['tcp', 'udp']), listen: z.string(), to: z.string() })).min(1),
+		ways: z
+			.array(
+				z.discriminatedUnion('protocol', [
+					z.strictObject({ protocol: z.literal('tcp'), listen: z.string(), to: z.string().optional() }),
+					z.strictObject({ protocol: z.literal('udp'), listen: z.string(), to: z.string() }),
+				]),
+			)
+			.min(1),
 		patienceMs: count,
 		maxSessions: count,
 		keepAliveMs: count,
@@ -97,24 +104,24 @@ async function terminate(config: Extract<Config, { role: 'terminate' }>): Promis
 	return proxy;
 }
 
-/** By what it listens on: until the kernel says where each was meant to go, that is the same for all of one way. */
 async function forward(config: Extract<Config, { role: 'forward' }>): Promise<End> {
 	const ends: End[] = [];
 	for (const { protocol, listen: at, to } of config.ways) {
-		const destination = parseEndpoint(to);
+		const fixed = to === undefined ? null : parseEndpoint(to);
 		const refused = (source: Endpoint, { shortMessage, code }: Refusal) =>
 			tell({
 				event: 'refused',
 				protocol,
 				source: formatEndpoint(source),
-				destination: to,
+				destination: to ?? null,
 				code,
 				refusal: shortMessage,
 			});
 		const socket = createSocket(isIPv6(parseEndpoint(at).address) ? 'udp6' : 'udp4');
 		const proxy = new ForwardProxy({
 			...config,
-			originalDestination: () => destination,
+			// Not imported above: libbpf need not be where the kernel is not asked.
+			originalDestination: fixed ? () => fixed : (await import('./original.ts')).originalDestination,
 			refused,
 			udp: {
 				answer: ({ address, port }, _from, payload) => socket.send(payload, port, address),
@@ -123,7 +130,7 @@ async function forward(config: Extract<Config, { role: 'forward' }>): Promise<En
 		});
 		if (protocol === 'tcp') await listen(proxy.server, at);
 		else {
-			socket.on('message', (payload, { address, port }) => proxy.udp.send({ address, port }, destination, payload));
+			socket.on('message', (payload, { address, port }) => proxy.udp.send({ address, port }, fixed!, payload));
 			socket.bind(parseEndpoint(at));
 			await once(socket, 'listening');
 		}

@@ -332,7 +332,7 @@ export const netChangeDocument = z
 		changed: z.boolean().describe('false of a dry run, and where all was as asked already'),
 		steps: z.array(z.string()).describe('in order; as one would type it, where there is a command for it'),
 	})
-	.describe('pathproof net add|rm|gc|upgrade --json');
+	.describe('pathproof net add|rm|gc|upgrade --json, net tls add|rm --json');
 
 export const netLsDocument = z
 	.strictObject({ schema: version, containers: z.array(containerDocument.extend({ state: containerState })) })
@@ -395,6 +395,42 @@ export const netCheckDocument = z
 	})
 	.describe('pathproof net check --json');
 
+const ofContainer = z.string().nullable().describe('null: it is gone, and what it left is garbage');
+
+const netTlsLsDocument = z
+	.strictObject({
+		schema: version,
+		policies: z
+			.array(
+				z.strictObject({
+					container: ofContainer,
+					protocol: z.enum(['tcp']),
+					to: z.string().describe('a prefix'),
+					port: z.int().nullable().describe('null: every port'),
+					proxy: z.int().describe('the port of the loopback addresses that the forward proxy listens at'),
+					fail: z.enum(['closed', 'open']),
+				}),
+			)
+			.describe('in the order in which they are looked at'),
+	})
+	.describe('pathproof net tls ls --json');
+
+const netTlsFlowsDocument = z
+	.strictObject({
+		schema: version,
+		flows: z.array(
+			z.strictObject({
+				container: ofContainer,
+				protocol: z.enum(['tcp']),
+				source: z.string().nullable().describe('of the program; null: the kernel has not chosen its port yet'),
+				destination: z.string().describe('where the program meant to go'),
+				proxy: z.int(),
+				ageMs: z.int(),
+			}),
+		),
+	})
+	.describe('pathproof net tls flows --json');
+
 /** By the stem of its file in `fixtures/schemas`. */
 export const DOCUMENTS = {
 	trace: traceDocument,
@@ -409,6 +445,8 @@ export const DOCUMENTS = {
 	'net-ls': netLsDocument,
 	'net-show': netShowDocument,
 	'net-check': netCheckDocument,
+	'net-tls-ls': netTlsLsDocument,
+	'net-tls-flows': netTlsFlowsDocument,
 } as const;
 
 export type TraceDocument = z.infer<typeof traceDocument>;

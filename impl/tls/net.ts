@@ -1,0 +1,64 @@
+/** Which flows of this host's containers go over TLS: what `pathproof net tls` does, as a library. */
+import type { ContainerSpec } from '../container.ts';
+import { DatapathError } from '../errors.ts';
+import { cgroupId, cgroupOf } from '../identity/cgroup.ts';
+import { ensureObjects } from '../objects.ts';
+import { locked } from '../state/lock.ts';
+import { readRecord, readRecords } from '../state/records.ts';
+import { carryOut, type DryRun, type How, type Step, tell } from '../step.ts';
+import { readFlows, type TurnedFlow } from './flows.ts';
+import { planPolicy, planPolicyRemoval } from './plan.ts';
+import { readPolicies, type TlsMatch, type TlsPolicy, tlsMatch, tlsPolicy } from './policies.ts';
+
+/** Null: it is gone, and what it left is garbage. */
+type OfContainer<T> = Omit<T, 'cgroup'> & { container: string | null };
+
+/** The same again changes nothing. Throws a DatapathError where there is no such identity container, or no cgroup of its proxy. */
+export async function addPolicy(
+	container: string,
+	{ proxyCgroup, ...policy }: TlsPolicy & { proxyCgroup: string },
+	how: How | DryRun = {},
+): Promise<Step[]> {
+	const wanted = tlsPolicy(policy);
+	await ensureObjects();
+	return change(container, how, (spec) => planPolicy(spec, wanted, proxyCgroup));
+}
+
+/** `match`: null is all of the container's. What is turned already stays so until it ends. */
+export function removePolicies(container: string, match: TlsMatch | null, how: How | DryRun = {}): Promise<Step[]> {
+	const wanted = match && tlsMatch(match);
+	return change(container, how, (spec) => planPolicyRemoval(spec, wanted));
+}
+
+/** In the order in which they are looked at. */
+export function listPolicies(): OfContainer<TlsPolicy>[] {
+	return named(readPolicies());
+}
+
+/** Of connections that have not ended, the oldest first. */
+export function listFlows(): OfContainer<TurnedFlow>[] {
+	return named(readFlows().sort((a, b) => b.ageMs - a.ageMs));
+}
+
+function named<T extends { cgroup: bigint }>(rows: T[]): OfContainer<T>[] {
+	const names = new Map(
+		readRecords().flatMap(({ spec }) => (spec.identity ? [[cgroupId(cgroupOf(spec)), spec.name]] : [])),
+	);
+	return rows.map(({ cgroup, ...row }) => ({ container: names.get(cgroup) ?? null, ...row }));
+}
+
+function change(name: string, how: Partial<DryRun>, plan: (spec: ContainerSpec) => Step[]): Promise<Step[]> {
+	return locked(async () => {
+		const record = readRecord(name);
+		if (record?.state !== 'ready')
+			throw new DatapathError(`there is no container ${name}`, { hint: 'pathproof net ls' });
+		if (!record.spec.identity)
+			throw new DatapathError(`${name} has a netns of its own: only containers of --mode identity are turned`, {
+				hint: `pathproof net show ${name}`,
+			});
+		const steps = plan(record.spec);
+		if (how.dryRun) return tell(steps, how);
+		await carryOut(steps, how);
+		return steps;
+	});
+}

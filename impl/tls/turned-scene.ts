@@ -1,0 +1,152 @@
+/**
+ * For tests: a container of a private host, its forward proxy beside it, and a peer netns with the terminating one and what stands behind
+ * it, joined by a wire. All real.
+ *
+ *     web's programs ─▶ forward proxy ═ eth0 ═══ TLS 1.3 ═══ eth0 ═▶ terminating proxy ─▶ 2001:db8:f::1, 203.0.113.1 (peer)
+ */
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { Authority } from './authority.ts';
+import { PrivateHost } from './private-host.ts';
+import { type Files, issueFiles } from './scene.ts';
+
+export const PROXY_PORT = 15_001;
+const TERMINATOR = { host: '2001:db8:0:1::2', port: 4433, serverName: 'terminator.example' };
+export const NODE = [process.execPath, '--disable-warning=ExperimentalWarning'];
+const script = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+export const PROGRAM = [...NODE, script('program.ts')];
+
+/** Both families on the wire, and behind the peer 2001:db8:f::/48 and 203.0.113.0/24, of which it has `many`. */
+async function wire(host: PrivateHost, many: number): Promise<void> {
+	await host.done(['ip', 'netns', 'add', 'peer']);
+	await host.ip(`link add eth0 type veth peer name eth0 netns peer
+addr add 2001:db8:0:1::1/64 dev eth0 nodad
+addr add 192.0.2.1/24 dev eth0
+link set eth0 up
+route add 2001:db8:f::/48 via 2001:db8:0:1::2
+route add 203.0.113.0/24 via 192.0.2.2
+`);
+	const behind = Array.from(
+		{ length: many },
+		(_, number) =>
+			`addr add 2001:db8:f::${(number + 1).toString(16)}/128 dev lo nodad\naddr add 203.0.113.${number + 1}/32 dev lo\n`,
+	);
+	await host.ip(
+		`link set lo up
+addr add 2001:db8:0:1::2/64 dev eth0 nodad
+addr add 192.0.2.2/24 dev eth0
+link set eth0 up
+route add 2001:db8:0:2::/64 via 2001:db8:0:1::1
+route add 198.51.100.0/24 via 192.0.2.1
+${behind.join('')}`,
+		'peer',
+	);
+}
+
+export class TurnedScene implements AsyncDisposable {
+	readonly host: PrivateHost;
+	/** what each end has printed */
+	readonly told = { terminator: [] as string[], forward: [] as string[] };
+	readonly #authority: Authority;
+	readonly #files: Files;
+	/** the forward proxy, once it was started */
+	forward!: ChildProcess;
+
+	/** With the container web, of both families, and without a policy. `many`: addresses of each family behind the peer. */
+	static async make({ many = 2 } = {}): Promise<TurnedScene> {
+		const scene = new TurnedScene(await PrivateHost.make());
+		const { host } = scene;
+		try {
+			await wire(host, many);
+			await scene.#end(
+				'terminator',
+				{ netns: 'peer' },
+				{
+					role: 'terminate',
+					listen: `[::]:${TERMINATOR.port}`,
+					certificates: scene.#files.terminator,
+					allow: ['2001:db8:f::/48', '203.0.113.0/24'],
+				},
+			);
+			await scene.startForward();
+			const words = ['--mode', 'identity', '--ip', '2001:db8:0:2::10', '--ip', '198.51.100.10'];
+			await scene.done('net', 'add', 'web', ...words);
+			return scene;
+		} catch (error) {
+			await scene[Symbol.asyncDispose]();
+			throw error;
+		}
+	}
+
+	private constructor(host: PrivateHost) {
+		this.host = host;
+		this.#authority = new Authority();
+		this.#files = issueFiles(this.#authority);
+	}
+
+	async startForward(): Promise<void> {
+		const listen = ['[::1]', '127.0.0.1'];
+		this.forward = await this.#end(
+			'forward',
+			{ cgroup: 'proxy' },
+			{
+				role: 'forward',
+				terminator: TERMINATOR,
+				certificates: this.#files.web,
+				ways: listen.map((address) => ({ protocol: 'tcp', listen: `${address}:${PROXY_PORT}` })),
+			},
+		);
+	}
+
+	async killForward(): Promise<void> {
+		this.forward.kill('SIGKILL');
+		await once(this.forward, 'exit');
+	}
+
+	/** `pathproof …`; throws where it fails. Answers what it printed. */
+	async done(...words: string[]): Promise<string> {
+		const { code, stdout, stderr } = await this.host.pathproof(...words);
+		if (code === 0) return stdout;
+		throw new Error(`pathproof ${words.join(' ')} ended with ${code}: ${stderr}`);
+	}
+
+	/** The same for a policy of web. */
+	turn(to: string, port: number, ...more: string[]): Promise<string> {
+		const proxy = ['--proxy', String(PROXY_PORT), '--proxy-cgroup', '/sys/fs/cgroup/proxy'];
+		return this.done('net', 'tls', 'add', 'web', '--to', to, '--port', String(port), ...proxy, ...more);
+	}
+
+	/** A program of web's that ends by itself: what it printed. */
+	async web(...words: string[]): Promise<{ peer?: string; address?: string; answer?: string; error?: string }> {
+		const { stdout, stderr } = await this.host.run([...PROGRAM, ...words], { cgroup: 'pathproof/web' });
+		if (stdout) return JSON.parse(stdout);
+		throw new Error(stderr);
+	}
+
+	/** A process that says when it is ready, by a line of JSON; and its further lines. */
+	async start(words: readonly string[], place: Parameters<PrivateHost['spawn']>[1], lines: string[] = []) {
+		const child = this.host.spawn(words, place);
+		let errors = '';
+		child.stderr!.on('data', (bytes) => (errors += bytes));
+		const output = createInterface(child.stdout!).on('line', (line) => lines.push(line));
+		const gone = once(child, 'exit').then(() => Promise.reject(new Error(`${words.join(' ')} has ended: ${errors}`)));
+		gone.catch(() => undefined); // once it has said that it is ready, it may
+		await Promise.race([once(output, 'line'), gone]);
+		return child;
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.host[Symbol.asyncDispose]();
+		this.#authority[Symbol.dispose]();
+	}
+
+	#end(name: keyof TurnedScene['told'], place: Parameters<PrivateHost['spawn']>[1], config: object) {
+		const path = join(this.#authority.folder, `${name}.json`);
+		writeFileSync(path, JSON.stringify(config));
+		return this.start([...NODE, script('main.ts'), path], place, this.told[name]);
+	}
+}
