@@ -31,14 +31,13 @@ describe('the drops of an ipvlan container', () => {
 		const { net, vm } = on;
 		await net.addContainer(WEB);
 		await net.addContainer(request('api', { device: 'veth', forward: 'redirect' }));
-		const before = (await net.showContainer('api')).drops;
 		await moveToIndex(on, (await net.showContainer('api')).host!.ifindex);
 		const index = Number(
 			(await vm.exec(['ip', 'netns', 'exec', 'inside', 'cat', '/sys/class/net/eth0/ifindex'])).stdout,
 		);
 		expect(index).toBe((await net.showContainer('api')).host!.ifindex);
 		await vm.exec(SPOOF, { netns: 'inside', reject: false });
-		expect((await net.showContainer('api')).drops).toEqual(before);
+		expect((await net.showContainer('api')).drops).not.toHaveProperty('SPOOFED_SOURCE');
 		expect((await net.showContainer('web')).drops).toMatchObject({ SPOOFED_SOURCE: expect.any(Number) });
 	});
 
