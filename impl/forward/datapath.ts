@@ -36,6 +36,9 @@ const MAPS: Record<MapName, readonly [number, number]> = {
 	tls_flows: [8, 88],
 	tls_tuples: [40, 8],
 	tls_originals: [4, 20],
+	tls_aliases: [16, 64],
+	tls_ways: [32, 16],
+	tls_connected: [4, 16],
 };
 export type MapName =
 	| 'containers'
@@ -54,7 +57,10 @@ export type MapName =
 	| 'tls_policies'
 	| 'tls_flows'
 	| 'tls_tuples'
-	| 'tls_originals';
+	| 'tls_originals'
+	| 'tls_aliases'
+	| 'tls_ways'
+	| 'tls_connected';
 
 /** What each object brings; maps that another has brought already are shared. */
 const OBJECTS = {
@@ -80,7 +86,11 @@ const OBJECTS = {
 		maps: ['identities', 'shares', 'services', 'counts', 'sockets', 'answers'],
 	},
 	low_ports: { programs: LOW_PORTS, maps: [] },
-	tls_connect: { programs: TLS_PROGRAMS, maps: ['tls_policies', 'tls_flows', 'tls_tuples', 'tls_originals'] },
+	tls_connect: {
+		programs: TLS_PROGRAMS.tls_connect,
+		maps: ['tls_policies', 'tls_flows', 'tls_tuples', 'tls_originals'],
+	},
+	tls_udp: { programs: TLS_PROGRAMS.tls_udp, maps: ['tls_aliases', 'tls_ways', 'tls_connected'] },
 } as const;
 export type ObjectName = keyof typeof OBJECTS;
 export type ProgramName = (typeof OBJECTS)[ObjectName]['programs'][number];

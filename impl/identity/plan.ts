@@ -91,7 +91,7 @@ export async function planIdentityRemoval(spec: ContainerSpec, others: Others): 
 		...(hasPins(name)
 			? [{ what: `detach the programs of ${name} from ${path}`, run: () => detachIdentity(name) }]
 			: []),
-		...tlsRemovalSteps(spec, cgroupId(path)),
+		...(await tlsRemovalSteps(spec, cgroupId(path))),
 		{ what: `end the connections of ${name}`, run: () => endConnections(spec) },
 		{
 			what: `forget ${name} in the maps`,

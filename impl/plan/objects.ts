@@ -15,6 +15,7 @@ const NEEDS: Record<ObjectName, (spec: ContainerSpec) => boolean> = {
 	identity: ({ identity }) => identity !== undefined,
 	low_ports: ({ identity }) => identity?.lowPorts === true,
 	tls_connect: needsTls,
+	tls_udp: needsTls,
 };
 
 /** Of those that are pinned, in part or as a whole. `others`: the containers that stay, of which there are some. */

@@ -60,7 +60,7 @@ export async function garbage(): Promise<Garbage[]> {
 		...going,
 		// What the last one leaves goes with it.
 		...(isLoaded() && (records.length > going.length || !going.length)
-			? leftovers(
+			? await leftovers(
 					records.map(({ spec }) => spec),
 					going.length > 0,
 				)
@@ -132,7 +132,7 @@ function isNetns(name: string): boolean {
 }
 
 /** `all`: those too that go as a whole, and where some do, what hangs on a device that is gone goes with them. */
-function leftovers(all: readonly ContainerSpec[], someGo: boolean): Garbage[] {
+async function leftovers(all: readonly ContainerSpec[], someGo: boolean): Promise<Garbage[]> {
 	if (!all.length) {
 		return [
 			single('the datapath without a container', 'programs and maps that nobody uses', 'unpin the datapath', () => {
@@ -159,7 +159,7 @@ function leftovers(all: readonly ContainerSpec[], someGo: boolean): Garbage[] {
 		...turnedContainers()
 			.filter((name) => !all.some((one) => one.name === name && one.identity))
 			.map(strayTurned),
-		...unusedTls(all).map(({ what, run }) => single('flows over TLS', 'of nobody any more', what, run)),
+		...(await unusedTls(all)).map(({ what, run }) => single('flows over TLS', 'of nobody any more', what, run)),
 		...staleRows(all, someGo),
 		...staleIdentityRows(all),
 		...unusedObjects(() => all.values()).map((name) => {

@@ -11,7 +11,7 @@ interface MatchOptions {
 }
 
 const PORT = ['--port <port>', 'of the destination; every port without', parsePort] as const;
-const protocol = () => new Option('--protocol <protocol>', 'of the flow').choices(['tcp']).default('tcp');
+const protocol = () => new Option('--protocol <protocol>', 'of the flow').choices(['tcp', 'udp']).default('tcp');
 
 export function registerTls(net: Command): void {
 	const tls = net

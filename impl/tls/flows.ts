@@ -1,18 +1,19 @@
-/** The flows of containers that were turned to their forward proxies, as the kernel has them: the rows of `tls_flows`, in the layout of bpf/include/tls.h. */
+/** The flows of containers that were turned to their forward proxies, as the kernel has them: the rows of `tls_flows` and `tls_aliases`, in the layout of bpf/include/tls.h and bpf/tls_udp.bpf.c. */
+import { addressBytes } from '../addresses.ts';
 import { isLoaded, withMap } from '../forward/datapath.ts';
-import { addressOf, formatEndpoint } from './endpoints.ts';
+import { addressOf, type Endpoint, formatEndpoint } from './endpoints.ts';
 
 export interface TurnedFlow {
 	/** the container's, by which it is known */
 	cgroup: bigint;
-	protocol: 'tcp';
-	/** of the program's end: `[2001:db8:0:2::10]:40000`; null: the kernel has not chosen it yet */
+	protocol: 'tcp' | 'udp';
+	/** of the program's end: `[2001:db8:0:2::10]:40000`; null: of UDP, and of TCP before the kernel has chosen its port */
 	source: string | null;
 	/** where the program meant to go */
 	destination: string;
 	/** the port of the loopback address that it was turned to */
 	proxy: number;
-	/** since it was, in milliseconds */
+	/** since it was, in milliseconds; of a socket that is not connected, since it sent */
 	ageMs: number;
 }
 
@@ -21,7 +22,9 @@ const BEGAN = 8;
 const ORIGINAL = 16;
 const PROGRAM = 36;
 const PROXY = 56;
+const PROTOCOL = 76;
 const PORT = 16;
+const UDP = 17;
 /** struct tls_tuple */
 const TUPLE_SIZE = 40;
 
@@ -30,34 +33,66 @@ export function readFlows(): TurnedFlow[] {
 	if (!isLoaded('tls_connect')) return [];
 	// CLOCK_MONOTONIC, which is the kernel's bpf_ktime_get_ns
 	const now = process.hrtime.bigint();
-	return rows().map(({ value }) => ({
+	const connected: TurnedFlow[] = rows('tls_flows').map(({ value }) => ({
 		cgroup: value.readBigUInt64LE(0),
-		protocol: 'tcp',
+		protocol: value.readUInt32LE(PROTOCOL) === UDP ? 'udp' : 'tcp',
 		source: hasPort(value, PROGRAM) ? endAt(value, PROGRAM) : null,
 		destination: endAt(value, ORIGINAL),
 		proxy: value.readUInt16BE(PROXY + PORT),
 		ageMs: Number((now - value.readBigUInt64LE(BEGAN)) / 1_000_000n),
 	}));
+	return [...connected, ...readAliases(now)];
+}
+
+/** struct tls_alias */
+const ALIAS = { used: 16, original: 24, connected: 60, proxy: 62 } as const;
+/** RFC 4787: what is quiet for longer, a NAT may forget. Nothing tells of a socket that is closed. */
+const QUIET_MS = 120_000;
+
+function readAliases(now: bigint): TurnedFlow[] {
+	if (!isLoaded('tls_udp')) return [];
+	return rows('tls_aliases')
+		.filter(({ value }) => value.readUInt16LE(ALIAS.connected) === 0)
+		.map(({ value }) => ({
+			cgroup: value.readBigUInt64LE(0),
+			protocol: 'udp' as const,
+			source: null,
+			destination: endAt(value, ALIAS.original),
+			proxy: value.readUInt16BE(ALIAS.proxy),
+			ageMs: Number((now - value.readBigUInt64LE(ALIAS.used)) / 1_000_000n),
+		}))
+		.filter(({ ageMs }) => ageMs < QUIET_MS);
+}
+
+/** Where a datagram was meant to go that comes from such an address; null: nobody turned it here. */
+export function behindAlias(address: string): Endpoint | null {
+	const value = withMap('tls_aliases', (map) => map.lookup(addressBytes(address)));
+	return value && readEnd(value, ALIAS.original);
 }
 
 /** Whose there are: of tens of thousands no more is read than that. */
 export function flowingCgroups(): Set<bigint> {
-	return new Set(isLoaded('tls_connect') ? rows().map(({ value }) => value.readBigUInt64LE(0)) : []);
+	return new Set(isLoaded('tls_connect') ? rows('tls_flows').map(({ value }) => value.readBigUInt64LE(0)) : []);
 }
 
 /** Of a container that is none any more: nobody else forgets them. */
 export function forgetFlows(cgroup: bigint): void {
-	const gone = rows().filter(({ value }) => value.readBigUInt64LE(0) === cgroup);
+	const gone = rows('tls_flows').filter(({ value }) => value.readBigUInt64LE(0) === cgroup);
 	withMap('tls_tuples', (map) => {
 		for (const { value } of gone) map.delete(value.subarray(PROGRAM, PROGRAM + TUPLE_SIZE));
 	});
 	withMap('tls_flows', (map) => {
 		for (const { key } of gone) map.delete(key);
 	});
+	if (!isLoaded('tls_udp')) return;
+	const aliases = rows('tls_aliases').filter(({ value }) => value.readBigUInt64LE(0) === cgroup);
+	withMap('tls_aliases', (map) => {
+		for (const { key } of aliases) map.delete(key);
+	});
 }
 
-function rows(): { key: Buffer; value: Buffer }[] {
-	return withMap('tls_flows', (map) =>
+function rows(name: 'tls_flows' | 'tls_aliases'): { key: Buffer; value: Buffer }[] {
+	return withMap(name, (map) =>
 		map.keys().flatMap((key) => {
 			const value = map.lookup(key);
 			return value ? [{ key, value }] : [];
@@ -68,5 +103,9 @@ function rows(): { key: Buffer; value: Buffer }[] {
 const hasPort = (value: Buffer, at: number) => value.readUInt16BE(at + PORT) !== 0;
 
 function endAt(value: Buffer, at: number): string {
-	return formatEndpoint({ address: addressOf(value.subarray(at)), port: value.readUInt16BE(at + PORT) });
+	return formatEndpoint(readEnd(value, at));
+}
+
+function readEnd(value: Buffer, at: number): Endpoint {
+	return { address: addressOf(value.subarray(at)), port: value.readUInt16BE(at + PORT) };
 }

@@ -8,7 +8,7 @@ import { withPinned } from '../forward/attach.ts';
 import { PIN_ROOT, withProgram } from '../forward/datapath.ts';
 import { detachLink, linkCgroup, pin } from '../libbpf/attach.ts';
 import { cgroupLinkInfo } from '../libbpf/enumerate.ts';
-import { TLS_HOOKS, TLS_PROGRAMS, type TlsProgram } from './programs.ts';
+import { ALL_TLS_PROGRAMS, TLS_HOOKS, type TlsProgram } from './programs.ts';
 
 const FOLDERS = join(PIN_ROOT, 'tls');
 
@@ -63,7 +63,7 @@ export function isTurned(container: string): boolean {
 /** Of one container, or of all. */
 export function tlsLinks(container?: string): TlsLink[] {
 	if (container === undefined) return turnedContainers().flatMap((name) => tlsLinks(name));
-	return TLS_PROGRAMS.map((program) => linkOf(container, program)).filter((link) => existsSync(link.pin));
+	return ALL_TLS_PROGRAMS.map((program) => linkOf(container, program)).filter((link) => existsSync(link.pin));
 }
 
 export function lookAtTlsLink(link: TlsLink): LookedAtTlsLink {

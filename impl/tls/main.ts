@@ -3,9 +3,9 @@
  *
  *     { "role": "terminate", "listen": "[::]:4433", "certificates": { … }, "allow": ["2001:db8:f::/48"] }
  *     { "role": "forward", "terminator": { "host": "2001:db8:0:1::2", "port": 4433 }, "certificates": { … },
- *       "ways": [{ "protocol": "tcp", "listen": "[::1]:15001" }, { "protocol": "udp", "listen": "[::1]:5353", "to": "[2001:db8:f::1]:53" }] }
+ *       "ways": [{ "protocol": "tcp", "listen": "[::1]:15001" }, { "protocol": "udp", "listen": "[::1]:15001", "to": "[2001:db8:f::1]:53" }] }
  *
- * where TCP without `to` goes where its program meant to go, by the kernel's word (`pathproof net tls add`); with the options of TerminatingProxy and ForwardProxy beside them, and `certificates` as CertificateFiles. It prints a line of JSON
+ * where a way without `to` goes where its program meant to go, by the kernel's word (`pathproof net tls add`); with the options of TerminatingProxy and ForwardProxy beside them, and `certificates` as CertificateFiles. It prints a line of JSON
  * when it is ready and one for each flow; SIGHUP reads the certificates again, SIGTERM ends it.
  */
 import { createSocket } from 'node:dgram';
@@ -17,7 +17,7 @@ import { tellError } from '../command-line.ts';
 import { DatapathError } from '../errors.ts';
 import { type Endpoint, formatEndpoint, parseEndpoint } from './endpoints.ts';
 import { ForwardProxy } from './forward.ts';
-import type { Refusal } from './refusals.ts';
+import { type Refusal, refusalOf } from './refusals.ts';
 import { TerminatingProxy } from './terminator.ts';
 
 const milliseconds = z.int().nonnegative().optional();
@@ -48,12 +48,7 @@ const CONFIG = z.discriminatedUnion('role', [
 		terminator: z.strictObject({ host: z.string(), port: z.int(), serverName: z.string().optional() }),
 		certificates,
 		ways: z
-			.array(
-				z.discriminatedUnion('protocol', [
-					z.strictObject({ protocol: z.literal('tcp'), listen: z.string(), to: z.string().optional() }),
-					z.strictObject({ protocol: z.literal('udp'), listen: z.string(), to: z.string() }),
-				]),
-			)
+			.array(z.strictObject({ protocol: z.enum(['tcp', 'udp']), listen: z.string(), to: z.string().optional() }))
 			.min(1),
 		patienceMs: count,
 		maxSessions: count,
@@ -117,20 +112,31 @@ async function forward(config: Extract<Config, { role: 'forward' }>): Promise<En
 				code,
 				refusal: shortMessage,
 			});
+		// Not imported above: libbpf need not be where the kernel is not asked.
+		const { originalDestination, datagramDestination } = fixed
+			? { originalDestination: () => fixed, datagramDestination: () => fixed }
+			: await import('./original.ts');
 		const socket = createSocket(isIPv6(parseEndpoint(at).address) ? 'udp6' : 'udp4');
 		const proxy = new ForwardProxy({
 			...config,
-			// Not imported above: libbpf need not be where the kernel is not asked.
-			originalDestination: fixed ? () => fixed : (await import('./original.ts')).originalDestination,
+			originalDestination,
 			refused,
 			udp: {
-				answer: ({ address, port }, _from, payload) => socket.send(payload, port, address),
+				// whose program is gone meanwhile, or who had too many others: lost, as on any way
+				answer: ({ address, port }, _from, payload) => socket.send(payload, port, address, () => undefined),
 				unreachable: (source, _to, refusal) => refused(source, refusal),
 			},
 		});
 		if (protocol === 'tcp') await listen(proxy.server, at);
 		else {
-			socket.on('message', (payload, { address, port }) => proxy.udp.send({ address, port }, fixed!, payload));
+			socket.on('message', (payload, { address, port }) => {
+				const source = { address, port };
+				try {
+					proxy.udp.send(source, datagramDestination(source), payload);
+				} catch (error) {
+					refused(source, refusalOf(error));
+				}
+			});
 			socket.bind(parseEndpoint(at));
 			await once(socket, 'listening');
 		}

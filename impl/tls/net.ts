@@ -47,7 +47,7 @@ function named<T extends { cgroup: bigint }>(rows: T[]): OfContainer<T>[] {
 	return rows.map(({ cgroup, ...row }) => ({ container: names.get(cgroup) ?? null, ...row }));
 }
 
-function change(name: string, how: Partial<DryRun>, plan: (spec: ContainerSpec) => Step[]): Promise<Step[]> {
+function change(name: string, how: Partial<DryRun>, plan: (spec: ContainerSpec) => Promise<Step[]>): Promise<Step[]> {
 	return locked(async () => {
 		const record = readRecord(name);
 		if (record?.state !== 'ready')
@@ -56,7 +56,7 @@ function change(name: string, how: Partial<DryRun>, plan: (spec: ContainerSpec) 
 			throw new DatapathError(`${name} has a netns of its own: only containers of --mode identity are turned`, {
 				hint: `pathproof net show ${name}`,
 			});
-		const steps = plan(record.spec);
+		const steps = await plan(record.spec);
 		if (how.dryRun) return tell(steps, how);
 		await carryOut(steps, how);
 		return steps;

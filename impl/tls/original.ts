@@ -2,6 +2,7 @@
 import { isIPv4, type Socket } from 'node:net';
 import { lastErrno, native } from '../libbpf/native.ts';
 import { addressOf, type Endpoint, plainAddress } from './endpoints.ts';
+import { behindAlias } from './flows.ts';
 import { Refusal } from './refusals.ts';
 
 /** linux/netfilter_ipv4.h: SO_ORIGINAL_DST answers a struct sockaddr_in. netfilter_ipv6/ip6_tables.h: IP6T_SO_ORIGINAL_DST a struct sockaddr_in6 */
@@ -27,6 +28,13 @@ export function originalDestination(socket: Socket): Endpoint {
 		address: bytes.length === 4 ? bytes.join('.') : addressOf(bytes),
 		port: value.readUInt16BE(2),
 	};
+}
+
+/** The same of a datagram, by where it comes from: that is an alias, which answers go to. */
+export function datagramDestination({ address, port }: Endpoint): Endpoint {
+	const original = behindAlias(address);
+	if (original) return original;
+	throw new Refusal('destination_ip_prohibited', `${address} port ${port} came by itself, and was not turned here`);
 }
 
 /** Node tells nobody the descriptor of a socket but by its handle. */

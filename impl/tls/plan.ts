@@ -8,10 +8,11 @@ import type { Step } from '../step.ts';
 import { flowingCgroups, forgetFlows } from './flows.ts';
 import { attachTls, detachTls, isTurned, lookAtTlsLink, tlsLinks } from './links.ts';
 import { cgroupOfMatch, matchBytes, policyBytes, readPolicies, type TlsMatch, type TlsPolicy } from './policies.ts';
-import { PROXY_PROGRAMS, TLS_PROGRAMS } from './programs.ts';
+import { isOfProxy, TLS_PROGRAMS, type TlsObject, type TlsProgram } from './programs.ts';
+import { aliasRoute } from './route.ts';
 
 /** None where it is so already. Throws a DatapathError where a cgroup is missing, or the container's proxy is in another one. */
-export function planPolicy(spec: ContainerSpec, policy: TlsPolicy, proxyCgroup: string): Step[] {
+export async function planPolicy(spec: ContainerSpec, policy: TlsPolicy, proxyCgroup: string): Promise<Step[]> {
 	const { name } = spec;
 	const path = cgroupOf(spec);
 	const own = requireCgroup(path);
@@ -27,16 +28,17 @@ export function planPolicy(spec: ContainerSpec, policy: TlsPolicy, proxyCgroup: 
 		throw new DatapathError(`the proxy of ${name} is in another cgroup than ${proxyCgroup}`, {
 			hint: `pathproof net tls rm ${name}, and add its policies again`,
 		});
-	const missing = TLS_PROGRAMS.filter(
+	const missing = programsFor([policy]).filter(
 		(program) => !links.some((link) => link.program === program && link.cgroup !== 0n),
 	);
 	const key = matchBytes(own, policy);
 	const value = policyBytes(policy);
 	const isSaid = isLoaded('tls_connect') && withMap('tls_policies', (map) => map.lookup(key))?.equals(value);
 	return [
-		...(isLoaded('tls_connect')
-			? []
-			: [{ what: 'load the programs that turn flows to a proxy', run: () => ensureLoaded('tls_connect') }]),
+		...objectsFor([policy])
+			.filter((object) => !isLoaded(object))
+			.map((object) => ({ what: `load the programs of ${object}`, run: () => ensureLoaded(object) })),
+		...(policy.protocol === 'udp' ? await aliasRoute('add') : []),
 		...missing.map((program) => {
 			const [where, id] = isOfProxy(program) ? [proxyCgroup, proxy] : [path, own];
 			return { what: `attach ${program} to ${where}`, run: () => attachTls(name, where, id, program) };
@@ -53,10 +55,11 @@ export function planPolicy(spec: ContainerSpec, policy: TlsPolicy, proxyCgroup: 
 }
 
 /** Flows that were turned stay so until they end; the programs of who has some are garbage's. Throws a DatapathError where there is no such policy. */
-export function planPolicyRemoval(spec: ContainerSpec, match: TlsMatch | null): Step[] {
+export async function planPolicyRemoval(spec: ContainerSpec, match: TlsMatch | null): Promise<Step[]> {
 	const { name } = spec;
 	const own = requireCgroup(cgroupOf(spec));
-	const policies = readPolicies().filter(({ cgroup }) => cgroup === own);
+	const all = readPolicies();
+	const policies = all.filter(({ cgroup }) => cgroup === own);
 	const going = match ? policies.filter((one) => matchBytes(own, one).equals(matchBytes(own, match))) : policies;
 	if (match && !going.length)
 		throw new DatapathError(`there is no policy of ${name} for ${describePolicy(match)}`, {
@@ -68,15 +71,17 @@ export function planPolicyRemoval(spec: ContainerSpec, match: TlsMatch | null): 
 			run: () => withMap('tls_policies', (map) => void map.delete(matchBytes(own, policy))),
 		})),
 		...(isTurned(name) && going.length === policies.length && !flowingCgroups().has(own) ? [detachStep(spec)] : []),
+		...(await routeSteps(all.filter((one) => !going.includes(one)))),
 	];
 }
 
 /** All of a container that goes. `cgroup`: null where that is gone. */
-export function tlsRemovalSteps({ name }: ContainerSpec, cgroup: bigint | null): Step[] {
+export async function tlsRemovalSteps({ name }: ContainerSpec, cgroup: bigint | null): Promise<Step[]> {
 	if (!isLoaded('tls_connect') || !isTurned(name)) return [];
 	return [
 		{ what: `detach the programs that turn flows of ${name}`, run: () => detachTls(name) },
 		...(cgroup === null ? [] : [{ what: `tls_policies, tls_flows: forget ${name}`, run: () => forgetTls(cgroup) }]),
+		...(await routeSteps(readPolicies().filter((one) => one.cgroup !== cgroup))),
 	];
 }
 
@@ -86,7 +91,7 @@ export function needsTls(spec: ContainerSpec): boolean {
 }
 
 /** What is on this host for nobody: of containers that are gone, and of those without a policy whose last flow has ended. */
-export function unusedTls(all: readonly ContainerSpec[]): Step[] {
+export async function unusedTls(all: readonly ContainerSpec[]): Promise<Step[]> {
 	const turned = all.filter((spec) => isTurned(spec.name));
 	const ids = new Set(turned.map((spec) => cgroupId(cgroupOf(spec))));
 	const known = knownCgroups();
@@ -95,6 +100,7 @@ export function unusedTls(all: readonly ContainerSpec[]): Step[] {
 		...[...known]
 			.filter((id) => !ids.has(id))
 			.map((id) => ({ what: `tls_policies, tls_flows: forget the cgroup ${id}`, run: () => forgetTls(id) })),
+		...(await routeSteps(readPolicies().filter(({ cgroup }) => ids.has(cgroup)))),
 	];
 }
 
@@ -105,18 +111,19 @@ function knownCgroups(): Set<bigint> {
 /** Whether what turns a container's flows is attached. */
 export function checkTls(spec: ContainerSpec): Finding[] {
 	const own = cgroupId(cgroupOf(spec));
-	const policy = readPolicies().find(({ cgroup }) => cgroup === own);
+	const policies = readPolicies().filter(({ cgroup }) => cgroup === own);
+	const [policy] = policies;
 	if (!policy) return [];
 	const links = tlsLinks(spec.name).map(lookAtTlsLink);
-	return TLS_PROGRAMS.filter((program) => !links.some((link) => link.program === program && link.running !== null)).map(
-		(program) => ({
+	return programsFor(policies)
+		.filter((program) => !links.some((link) => link.program === program && link.running !== null))
+		.map((program) => ({
 			container: spec.name,
 			what: `${program} on ${isOfProxy(program) ? "its proxy's cgroup" : cgroupOf(spec)}`,
 			expected: 'attached',
 			found: links.some((link) => link.program === program) ? 'its link is detached' : 'not attached',
 			hint: `pathproof net tls add ${spec.name} --to ${policy.to} --proxy ${policy.proxy} --proxy-cgroup PATH, as before`,
-		}),
-	);
+		}));
 }
 
 /** `tcp to 2001:db8:f::/48 port 443` */
@@ -135,9 +142,15 @@ function forgetTls(cgroup: bigint): void {
 	forgetFlows(cgroup);
 }
 
-function isOfProxy(program: string): boolean {
-	return PROXY_PROGRAMS.some((one) => one === program);
-}
+const objectsFor = (policies: readonly TlsMatch[]): TlsObject[] =>
+	policies.some(({ protocol }) => protocol === 'udp') ? ['tls_connect', 'tls_udp'] : ['tls_connect'];
+
+const programsFor = (policies: readonly TlsMatch[]): TlsProgram[] =>
+	objectsFor(policies).flatMap((object) => [...TLS_PROGRAMS[object]]);
+
+/** `stay`: the policies that do. */
+const routeSteps = (stay: readonly TlsMatch[]): Promise<Step[]> =>
+	stay.some(({ protocol }) => protocol === 'udp') ? Promise.resolve([]) : aliasRoute('del');
 
 function requireCgroup(path: string): bigint {
 	const id = cgroupId(path);

@@ -7,7 +7,7 @@ import { u32 } from '../libbpf/map.ts';
 import { addressOf, plainAddress } from './endpoints.ts';
 
 export const FAILS = ['closed', 'open'] as const;
-export const PROTOCOLS = ['tcp'] as const;
+export const PROTOCOLS = ['tcp', 'udp'] as const;
 
 /** What a policy is about; of two that a flow meets, one of its port counts before one of every port, and then the longer prefix. */
 export interface TlsMatch {
@@ -25,7 +25,7 @@ export interface TlsPolicy extends TlsMatch {
 	fail: (typeof FAILS)[number];
 }
 
-const PROTOCOL = { tcp: 6 } as const;
+const PROTOCOL = { tcp: 6, udp: 17 } as const;
 const FAIL_OPEN = 1;
 /** Bits of struct tls_match in front of the address */
 const BEFORE_ADDRESS = 96;

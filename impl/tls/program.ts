@@ -5,7 +5,11 @@
  *     talk ADDRESS PORT TEXT      TCP: sends it, and prints what the other end said and what its socket says
  *     post ADDRESS PORT TEXT      TCP: sends it, and leaves
  *     hold ADDRESS PORT           TCP: prints what its socket says, again at each line that it reads, and leaves with their end
+ *     answer PORT ADDRESS…        UDP: at each of them, says to each that sends it something which it was sent to
+ *     ask PORT TEXT ADDRESS…      UDP: sends it to each from one socket, and prints what came by who it came from
+ *     call ADDRESS PORT TEXT      UDP: sends it from a connected socket, and prints what came and what the socket says
  */
+import { createSocket, type RemoteInfo } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
@@ -63,6 +67,42 @@ const DO: Record<string, (...words: string[]) => Promise<void>> = {
 		}
 		socket.destroy();
 	},
+	async answer(port, ...addresses) {
+		for (const address of addresses) {
+			const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
+			socket.on('message', (text, from) => socket.send(`${text} came to ${address}`, from.port, from.address));
+			socket.bind(Number(port), address);
+			await once(socket, 'listening');
+		}
+		tell({ event: 'ready' });
+	},
+	async ask(port, text = '', ...addresses) {
+		const socket = createSocket(addresses[0]!.includes(':') ? 'udp6' : 'udp4');
+		const answers: Record<string, string> = {};
+		const sent = addresses.map((address) => new Promise((done) => socket.send(text, Number(port), address, done)));
+		const errors = (await Promise.all(sent)).flatMap((error) => (error as NodeJS.ErrnoException | null)?.code ?? []);
+		const signal = AbortSignal.timeout(errors.length ? 500 : 30_000);
+		try {
+			while (Object.keys(answers).length < addresses.length) {
+				const [answer, { address, port }] = (await once(socket, 'message', { signal })) as [Buffer, RemoteInfo];
+				answers[formatEndpoint({ address, port })] = String(answer);
+			}
+		} catch {
+			// what has not come by now is missed where the answers are looked at
+		}
+		tell({ answers, ...(errors.length && { errors: [...new Set(errors)] }) });
+		socket.close();
+	},
+	async call(address = '', port = '', text = '') {
+		const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
+		socket.connect(Number(port), address);
+		await once(socket, 'connect');
+		const peer = formatEndpoint(socket.remoteAddress());
+		socket.send(text);
+		const [answer, from] = (await once(socket, 'message')) as [Buffer, RemoteInfo];
+		tell({ peer, address: socket.address().address, answer: String(answer), from: formatEndpoint(from) });
+		socket.close();
+	},
 };
 
 const [act = '', ...words] = process.argv.slice(2);
@@ -71,5 +111,5 @@ try {
 } catch (error) {
 	const { code, message } = error as NodeJS.ErrnoException;
 	tell({ error: code ?? message });
-	process.exitCode = 1;
+	process.exit(1); // a socket of UDP would keep it
 }

@@ -97,7 +97,9 @@ export class TurnedScene implements AsyncDisposable {
 				role: 'forward',
 				terminator: TERMINATOR,
 				certificates: this.#files.web,
-				ways: listen.map((address) => ({ protocol: 'tcp', listen: `${address}:${PROXY_PORT}` })),
+				ways: listen.flatMap((address) =>
+					['tcp', 'udp'].map((protocol) => ({ protocol, listen: `${address}:${PROXY_PORT}` })),
+				),
 			},
 		);
 	}
@@ -121,7 +123,9 @@ export class TurnedScene implements AsyncDisposable {
 	}
 
 	/** A program of web's that ends by itself: what it printed. */
-	async web(...words: string[]): Promise<{ peer?: string; address?: string; answer?: string; error?: string }> {
+	async web(
+		...words: string[]
+	): Promise<{ peer?: string; address?: string; answer?: string; error?: string; answers?: Record<string, string> }> {
 		const { stdout, stderr } = await this.host.run([...PROGRAM, ...words], { cgroup: 'pathproof/web' });
 		if (stdout) return JSON.parse(stdout);
 		throw new Error(stderr);

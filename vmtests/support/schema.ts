@@ -404,7 +404,7 @@ const netTlsLsDocument = z
 			.array(
 				z.strictObject({
 					container: ofContainer,
-					protocol: z.enum(['tcp']),
+					protocol: z.enum(['tcp', 'udp']),
 					to: z.string().describe('a prefix'),
 					port: z.int().nullable().describe('null: every port'),
 					proxy: z.int().describe('the port of the loopback addresses that the forward proxy listens at'),
@@ -421,11 +421,14 @@ const netTlsFlowsDocument = z
 		flows: z.array(
 			z.strictObject({
 				container: ofContainer,
-				protocol: z.enum(['tcp']),
-				source: z.string().nullable().describe('of the program; null: the kernel has not chosen its port yet'),
+				protocol: z.enum(['tcp', 'udp']),
+				source: z
+					.string()
+					.nullable()
+					.describe('of the program; null: of UDP, and of TCP before the kernel has chosen its port'),
 				destination: z.string().describe('where the program meant to go'),
 				proxy: z.int(),
-				ageMs: z.int(),
+				ageMs: z.int().describe('since it began; of a socket that is not connected, since it sent'),
 			}),
 		),
 	})
