@@ -83,7 +83,7 @@ const DO: Record<string, (...words: string[]) => Promise<void>> = {
 		const errors = (await Promise.all(sent)).flatMap((error) => (error as NodeJS.ErrnoException | null)?.code ?? []);
 		const signal = AbortSignal.timeout(errors.length ? 500 : 30_000);
 		try {
-			while (Object.keys(answers).length < addresses.length) {
+			for (const _each of addresses) {
 				const [answer, { address, port }] = (await once(socket, 'message', { signal })) as [Buffer, RemoteInfo];
 				answers[formatEndpoint({ address, port })] = String(answer);
 			}

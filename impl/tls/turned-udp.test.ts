@@ -1,4 +1,9 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { buildBpfFile } from '../../bpf/build.ts';
 import { lacksPrivateHost } from './private-host.ts';
 import { eventually } from './scene.ts';
 import { PROGRAM, TurnedScene } from './turned-scene.ts';
@@ -34,6 +39,35 @@ test('so it is of IPv4', async () => {
 	const { answers } = await scene.web('ask', '53', 'who', ...FOUR);
 	expect(answers).toEqual(Object.fromEntries(FOUR.map((address) => [`${address}:53`, `who came to ${address}`])));
 	expect(FOUR.filter((address) => !scene.told.terminator.includes(opened(`${address}:53`)))).toEqual([]);
+});
+
+test('remembered by sendmsg alone, all 200 answers seem to come from the last destination: a socket sends to all from one address and port', async () => {
+	const folder = mkdtempSync(join(tmpdir(), 'pathproof-'));
+	const { host } = scene;
+	try {
+		const object = await buildBpfFile(
+			fileURLToPath(new URL('../../fixtures/sendmsg-only.bpf.c', import.meta.url)),
+			folder,
+		);
+		await host.done(['bpftool', 'prog', 'loadall', object, '/sys/fs/bpf/sendmsg-only']);
+	} finally {
+		rmSync(folder, { recursive: true });
+	}
+	await scene.start([...PROGRAM, 'answer', '15002', '::1'], { cgroup: 'plain' });
+	const attach = (hook: string, program: string) =>
+		host.done([
+			'bpftool',
+			'cgroup',
+			'attach',
+			'/sys/fs/cgroup/plain',
+			hook,
+			'pinned',
+			`/sys/fs/bpf/sendmsg-only/${program}`,
+		]);
+	await attach('sendmsg6', 'remember');
+	await attach('recvmsg6', 'show');
+	const said = await host.done([...PROGRAM, 'ask', '53', 'who', ...SIX], { cgroup: 'plain' });
+	expect(JSON.parse(said)).toEqual({ answers: { [`[${SIX.at(-1)}]:53`]: 'who came to ::1' } });
 });
 
 test.each([
