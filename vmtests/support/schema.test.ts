@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { bootDocument, DOCUMENTS, jsonSchema, traceDocument } from './schema.ts';
+import { containerSpec } from '../../impl/container.ts';
+import { bootDocument, DOCUMENTS, jsonSchema, netLsDocument, traceDocument } from './schema.ts';
 
 test.each(Object.keys(DOCUMENTS) as (keyof typeof DOCUMENTS)[])(
 	'fixtures/schemas/%s.json is what `node vmtests/support/schema-write.ts` writes',
@@ -77,4 +78,10 @@ describe('the documents of the design', () => {
 			traceDocument.parse({ ...trace, packets: [{ ...trace.packets[0], hops: [{ ...hop, softirq: undefined }] }] }),
 		).toThrow(/softirq/);
 	});
+});
+
+test('all that an identity container can be asked to be is in the document of net ls', () => {
+	const spec = containerSpec({ name: 'web', device: 'none', forward: 'native', ipv6: '2001:db8::10', identity: {} });
+	const list = { schema: 1, containers: [{ state: 'ready', ...spec }] };
+	expect(netLsDocument.parse(list)).toEqual(list);
 });

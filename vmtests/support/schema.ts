@@ -314,9 +314,11 @@ const containerDocument = z.strictObject({
 			serves: z
 				.array(sharedPort.extend({ to: count.describe('its own port'), sticky: z.boolean() }))
 				.describe('services that it is behind'),
+			drained: z.boolean().describe('nobody new is sent to it by them'),
 			lowPorts: z.boolean().describe('ports below 1024 need no capability'),
 			raw: z.boolean().describe('raw sockets may be made'),
 			privateLocalhost: z.boolean().describe('what is bound to a loopback address is out of reach for others'),
+			countUdp: z.boolean().describe('bytes of UDP are counted'),
 		})
 		.optional()
 		.describe("it has its addresses by its cgroup, in the host's netns"),
@@ -361,8 +363,11 @@ export const netShowDocument = z
 		attachments: z.array(
 			z.strictObject({
 				program: z.string(),
-				kind: z.enum(['netkit', 'tcx', 'clsact', 'cgroup']),
-				device: z.string().nullable().describe('null: not in the netns of the host, or on a cgroup'),
+				kind: z.enum(['netkit', 'tcx', 'clsact', 'tracing', 'output6', 'output4', 'cgroup']),
+				device: z
+					.string()
+					.nullable()
+					.describe('null: not in the netns of the host, on the host as a whole, or on a cgroup'),
 				link: count.nullable().describe("the link's id; null of a filter"),
 				id: count.nullable().describe("the program's; null: attached no more"),
 			}),

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'pathproof';
+import { identity } from '../identity/scene.ts';
 import { addWords, request, scene } from '../state/scene.ts';
 import { FULL } from '../support/config.ts';
 import { netChangeDocument, netCheckDocument, netLsDocument, netShowDocument } from '../support/schema.ts';
@@ -141,4 +142,18 @@ test('prints documents that are as their schemas say', async ({ lab, requires })
 	netChangeDocument.parse(await document(['net', 'upgrade']));
 	netChangeDocument.parse(await document(['net', 'rm', '--all']));
 	netChangeDocument.parse(await document(['net', 'gc']));
+});
+
+test('prints documents of an identity container that are as their schemas say', async ({ lab, requires }) => {
+	await requires('modules');
+	const { done } = await scene(lab);
+	const document = async (words: string[]) => JSON.parse(await done([...words, '--json']));
+	const service = { address: '2001:db8:0:2::99', port: 80, protocol: 'tcp', to: 8080, sticky: true } as const;
+	const web = identity('web', { ports: [{ first: 80, last: 89 }], serves: [service], drained: true, countUdp: true });
+	netChangeDocument.parse(await document(addWords(web)));
+	const { state, spec, identity: asked, attachments } = netShowDocument.parse(await document(['net', 'show', 'web']));
+	expect(netLsDocument.parse(await document(['net', 'ls'])).containers).toEqual([{ ...spec, state }]);
+	expect(spec).toMatchObject({ ...web, tenant: 'web', allow: [], netns: null });
+	expect(asked).toMatchObject({ cgroup: '/sys/fs/cgroup/pathproof/web', counts: { SOCKETS: 0 } });
+	expect(attachments).toContainEqual(expect.objectContaining({ program: 'udp_sent', kind: 'cgroup', device: null }));
 });
