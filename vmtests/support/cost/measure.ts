@@ -27,6 +27,9 @@ export const COUNTED = { profile: 'exact', tracer: false } as const;
 
 /** All of it per transaction. */
 export interface Cost {
+	/** the kernel's id */
+	kernel: string;
+	workload: Workload;
 	/** instructions of the whole machine, where nobody watches */
 	total: number;
 	/** the same by who spent them, and in which part of the kernel; `idle` is nanoseconds, and in no total */
@@ -59,15 +62,15 @@ export async function measureCost(lab: Lab, workload: Workload): Promise<Cost> {
 			stage: 'usage',
 			hint: "lab({ profile: 'exact', tracer: false })",
 		});
-	const program = await installProgram(vm, 'rr');
+	const [program, syscalls] = [await installProgram(vm, 'rr'), await installProgram(vm, 'syscalls')];
 	await using server = await peer.spawn(firstComeFirstServed(serverWords(program, workload, '::')));
 	await server.waitFor(/^serving/, 60_000);
 	const run = (window: string | null, started?: (pid: number) => Promise<unknown>) =>
 		runClient(vm, web, clientWords(program, workload, peer.ipv6, window), started);
 	const plain = await run(null);
-	const watched = await watch(vm, server, peer, run);
+	const watched = await watch(vm, { server, peer, syscalls }, run);
 	const programs = await programCosts(vm, () => run(null));
-	return costOf(plain, watched, programs);
+	return { kernel: vm.kernel.id, workload, ...costOf(plain, watched, programs) };
 }
 
 async function runClient(
@@ -85,12 +88,10 @@ type Watched = Awaited<ReturnType<typeof watch>>;
 
 async function watch(
 	vm: Vm,
-	server: GuestProcess,
-	peer: Node,
+	{ server, peer, syscalls }: { server: GuestProcess; peer: Node; syscalls: string },
 	run: (window: string, started: (pid: number) => Promise<unknown>) => Promise<Window>,
 ) {
 	const guest = vm.use<typeof import('../guest/cost.ts')>(GUEST);
-	const syscalls = await installProgram(vm, 'syscalls');
 	const call = (...more: string[]) => [syscalls, String(SYSCALLS.batch), ...more];
 	const aside: Pick<Node, 'netns'> = { netns: null };
 	const calls = await runClient(vm, aside, call());
@@ -108,7 +109,7 @@ async function watch(
 	}
 }
 
-function costOf(plain: Window, { syscall, raw, window }: Watched, programs: Record<string, ProgramCost>): Cost {
+function costOf(plain: Window, { syscall, raw, window }: Watched, programs: Record<string, ProgramCost>) {
 	const { transactions } = plain;
 	const { spent, perCall } = unwatched(raw, plain.instructions, syscall);
 	const each = (count: number) => count / transactions;
