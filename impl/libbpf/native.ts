@@ -52,6 +52,8 @@ export const native = {
 	bpf_program__set_attach_target: lib.func(
 		'int bpf_program__set_attach_target(void *program, int fd, const char *function)',
 	),
+	bpf_program__set_log_buf: lib.func('int bpf_program__set_log_buf(void *program, void *log, size_t size)'),
+	bpf_program__set_log_level: lib.func('int bpf_program__set_log_level(void *program, uint32_t level)'),
 	bpf_program__fd: lib.func('int bpf_program__fd(void *program)'),
 	bpf_program__attach_kprobe: lib.func(
 		'void *bpf_program__attach_kprobe(void *program, bool retprobe, const char *function)',

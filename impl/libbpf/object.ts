@@ -7,6 +7,9 @@ import { check, checkPointer, native } from './native.ts';
 
 /** Where a kernel shows its own types: most objects are fitted to them. */
 const KERNEL_TYPES = '/sys/kernel/btf/vmlinux';
+/** linux/bpf_verifier.h, since 5.2 (06ee7115b0d1): a line or two for each program */
+const BPF_LOG_STATS = 4;
+const STATISTICS_BYTES = 64 * 1024;
 const NO_TYPES = 'a kernel that is built with CONFIG_DEBUG_INFO_BTF=y';
 
 export class BpfObject implements Disposable {
@@ -77,6 +80,15 @@ export class BpfObject implements Disposable {
 		const map = this.#mapPointer(section);
 		check(native.bpf_map__set_initial_value(map, data, data.length), `${this.name}: set ${section}`);
 		return this;
+	}
+
+	/** Before loading: the verifier's statistics of a program, to be read once it is loaded. The log of a refusal is in them too. */
+	verifierStatistics(name: string): () => string {
+		const program = this.program(name);
+		const log = Buffer.alloc(STATISTICS_BYTES);
+		check(native.bpf_program__set_log_buf(program, log, log.length), `${this.name}: ${name}`);
+		check(native.bpf_program__set_log_level(program, BPF_LOG_STATS), `${this.name}: ${name}`);
+		return () => log.toString('latin1', 0, log.indexOf(0));
 	}
 
 	/** Throws a DatapathError that quotes libbpf's and the verifier's log. */
