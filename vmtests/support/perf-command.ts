@@ -1,8 +1,11 @@
 /** `pathproof perf`: the devices' table. */
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { type Command, Option } from 'commander';
+import { PathproofError } from '../../kernels/errors.ts';
 import { positive } from './bench-command.ts';
 import type { PerfOptions } from './cost/perf.ts';
-import { PROTOCOLS } from './cost/workload.ts';
+import { PROTOCOLS, TALK } from './cost/workload.ts';
 import { DEVICES } from './types.ts';
 
 export function register(program: Command): void {
@@ -12,20 +15,40 @@ export function register(program: Command): void {
 			'what a transaction costs over each device, in guest instructions, which are the same on every machine',
 		)
 		.option('--kernel <selector>', '6.12, 6.12.95, >=6.6, all, a comma list', 'default')
-		.addOption(new Option('--workload <name>').choices(PROTOCOLS).default('tcp_rr'))
-		.option('--flows <n>', 'connections, each with one request under way', positive, 500)
-		.option('--threads <n>', 'of client and server each', positive, 36)
-		.option('--bytes <n>', 'of a request, and of its response', positive, 1)
-		.option('--transactions <n>', 'that are counted, a multiple of the flows', positive, 4000)
+		.addOption(new Option('--workload <name>').choices(PROTOCOLS).default(TALK.protocol))
+		.option('--flows <n>', 'connections, each with one request under way', positive, TALK.flows)
+		.option('--threads <n>', 'of client and server each', positive, TALK.threads)
+		.option('--bytes <n>', 'of a request, and of its response', positive, TALK.bytes)
+		.option('--transactions <n>', 'that are counted, a multiple of the flows', positive, TALK.count)
 		.addOption(new Option('--device <name...>', 'all without').choices(DEVICES))
 		.option('--forks <n>', 'fresh guests of each, of which the median is shown', positive, 1)
+		.option('--accept', 'keep what is measured as the budget (fixtures/budgets); without, exit 1 where it is out of it')
+		.option('--svg <file>', 'write the table as a picture, too')
 		.option('--json', 'print one JSON document: fixtures/schemas/perf.json')
-		.action(async (options: PerfOptions) => {
-			if (options.transactions % options.flows)
-				throw new InvalidArgumentError(
-					`--transactions: a multiple of ${options.flows}, so that a window ends as it begins`,
+		.addOption(
+			new Option(
+				'--verifier',
+				'instead: the instructions that the verifier goes through for each program, and the budget of those',
+			).conflicts(['workload', 'flows', 'threads', 'bytes', 'transactions', 'device', 'forks', 'svg']),
+		)
+		.action(async ({ verifier: verifierAlone, ...options }: PerfOptions & { verifier?: true }) => {
+			// What is imported here is not above: --help needs none of it.
+			if (verifierAlone) {
+				const { verifier } = await import('./cost/verifier.ts');
+				return verifier(options);
+			}
+			const { transactions, flows, svg } = options;
+			if (transactions % flows)
+				throw new PathproofError(
+					`${transactions} transactions of ${flows} flows: the window would not end as it begins`,
+					{
+						stage: 'usage',
+						hint: `--transactions ${flows * Math.ceil(transactions / flows)}`,
+					},
 				);
-			const { perf } = await import('./cost/perf.ts'); // not imported above: --help needs none of it
-			await perf(options);
+			if (svg && !existsSync(dirname(svg)))
+				throw new PathproofError(`there is no folder for ${svg}`, { stage: 'usage', hint: `mkdir -p ${dirname(svg)}` });
+			const { perf } = await import('./cost/perf.ts');
+			return perf(options);
 		});
 }

@@ -239,6 +239,14 @@ const traceCostDocument = z
 	.describe('pathproof bench trace --json. Instructions are not cycles');
 
 const instructions = z.number().describe('guest instructions per transaction');
+const spent = z.strictObject({
+	user: instructions,
+	system: instructions.describe('of the kernel, hardware interrupts and softirqs apart'),
+	softirq: instructions,
+	hardirq: instructions,
+	idle: z.number().describe('nanoseconds in which nothing ran; in no total'),
+});
+
 /** `pathproof perf` */
 const perfDocument = z
 	.strictObject({
@@ -261,6 +269,15 @@ const perfDocument = z
 				device: z.enum(DEVICES),
 				forward: z.enum(FORWARDS),
 				instructionsPerTransaction: instructions.describe('of the measured host: user, system and softirq'),
+				overNone: z
+					.number()
+					.describe(
+						'how much more `instructionsPerTransaction` is than that of device `none` on the same kernel: 0.032 is 3.2 %',
+					),
+				talk: z
+					.number()
+					.nullable()
+					.describe("the same of CPU time, in the talk's own table of its hardware; null: it has no such row"),
 				added: instructions.describe('more of `total` than that of device `none` on the same kernel'),
 				user: instructions,
 				system: instructions.describe('hardware interrupts included'),
@@ -268,6 +285,9 @@ const perfDocument = z
 				softirq: instructions,
 				peer: instructions.describe('of the machine beyond the uplink'),
 				other: instructions.describe("of the guest's other processes"),
+				sides: z
+					.strictObject({ host: spent, peer: spent, other: spent })
+					.describe('the same in its parts: of the measured host, of the machine beyond, and of neither'),
 				total: instructions.describe('of all of them, where nobody watches'),
 				idle: z.number().describe('nanoseconds per transaction in which nothing ran; in no other figure'),
 				contextSwitches: z.number().nonnegative().describe('per transaction'),
@@ -282,10 +302,55 @@ const perfDocument = z
 					.number()
 					.nullable()
 					.describe("of the forks' totals: greatest less least, over the median; null of one"),
+				budget: z
+					.strictObject({
+						tolerance: z.number().describe('0.005: half a per cent'),
+						within: z.boolean(),
+						moved: z
+							.array(
+								z.strictObject({
+									figure: z.string().describe('e.g. total, host softirq, program egress_neigh'),
+									budget: count.nullable().describe('null: it was not there'),
+									measured: count.nullable().describe('null: it is no more'),
+									beyond: z.boolean().describe('by more than the tolerance'),
+								}),
+							)
+							.describe('what is not as fixtures/budgets has it'),
+					})
+					.nullable()
+					.describe('null: none is kept of this kernel, lab and size of workload'),
 			}),
 		),
 	})
 	.describe('pathproof perf --json. Instructions are not cycles');
+
+const verified = z.strictObject({
+	instructions: count.describe('that the verifier went through'),
+	states: count.describe('that it kept'),
+});
+/** `pathproof perf --verifier` */
+const verifierDocument = z
+	.strictObject({
+		schema: version,
+		kernels: z.array(
+			z.strictObject({
+				kernel,
+				programs: z.record(z.string(), verified).describe('those that the kernel loads'),
+				refused: z.record(z.string(), z.string()).describe('those that it does not, and what it said'),
+				grown: z
+					.array(
+						z.strictObject({
+							program: z.string(),
+							budget: verified.nullable().describe('null: it is not in fixtures/budgets'),
+							measured: verified.nullable().describe('null: it is not loaded any more'),
+						}),
+					)
+					.nullable()
+					.describe('by more than the budget lets them; null: none is kept of this kernel'),
+			}),
+		),
+	})
+	.describe('pathproof perf --verifier --json');
 
 const sharedPort = z.strictObject({ address: z.string(), port: count, protocol: z.enum(['tcp', 'udp']) });
 const portRanges = z.array(z.strictObject({ first: count, last: count }));
@@ -448,6 +513,7 @@ export const DOCUMENTS = {
 	boot: bootDocument,
 	'trace-cost': traceCostDocument,
 	perf: perfDocument,
+	verifier: verifierDocument,
 	doctor: doctorDocument,
 	'net-change': netChangeDocument,
 	'net-ls': netLsDocument,
@@ -464,6 +530,7 @@ export type PacketDocument = z.infer<typeof packetDocument>;
 export type TourDocument = z.infer<typeof tourDocument>;
 export type TraceCostDocument = z.infer<typeof traceCostDocument>;
 export type PerfDocument = z.infer<typeof perfDocument>;
+export type VerifierDocument = z.infer<typeof verifierDocument>;
 export type BootDocument = z.infer<typeof bootDocument>;
 export type DoctorDocument = z.infer<typeof doctorDocument>;
 

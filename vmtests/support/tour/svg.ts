@@ -43,12 +43,23 @@ const STROKES: Record<string, { to: string; double?: boolean; heavy?: boolean }>
 export function toSvg(lines: readonly Line[], title: string): string {
 	const columns = Math.max(...lines.map(widthOf));
 	const [width, height] = [columns * CELL.width + 2 * MARGIN, lines.length * CELL.height + 2 * MARGIN];
+	return svg(
+		{ width, height, title },
+		lines.flatMap((line, row) => drawLine(line, MARGIN + row * CELL.height)),
+	);
+}
+
+/** A picture of the house's ground and letters, with these elements on it. */
+export function svg(
+	{ width, height, title }: { width: number; height: number; title: string },
+	elements: readonly string[],
+): string {
 	return [
 		`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img">`,
 		`<title>${escapeXml(title)}</title>`,
 		`<rect width="${width}" height="${height}" rx="10" fill="${GROUND}"/>`,
 		`<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="${FONT}" xml:space="preserve">`,
-		...lines.flatMap((line, row) => drawLine(line, MARGIN + row * CELL.height)),
+		...elements,
 		'</g>',
 		'</svg>',
 		'',
@@ -108,6 +119,6 @@ function strokePath({ to, double }: { to: string; double?: boolean }, left: numb
 		.join('');
 }
 
-function escapeXml(text: string): string {
+export function escapeXml(text: string): string {
 	return text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
 }
