@@ -10,6 +10,7 @@ const OBJECTS = Object.keys({
 	identity: true,
 	low_ports: true,
 	tls_connect: true,
+	tls_udp: true,
 } satisfies Record<ObjectName, true>) as ObjectName[];
 
 export interface VerifierSays {
