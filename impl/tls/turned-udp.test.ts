@@ -80,9 +80,17 @@ test.each([
 	expect(scene.told.terminator.slice(before)).toContain(opened(shown));
 });
 
+test.each([0, 1, 1_232, 9_000, 60_000])('a datagram of %i bytes goes whole, and so does its answer', async (size) => {
+	const text = 'x'.repeat(size);
+	const { answers } = await scene.web('ask', '53', text, SIX[2]!, SIX[3]!);
+	expect(Object.values(answers!).map(({ length }) => length)).toEqual([size + 22, size + 22]);
+	expect(Object.keys(answers!).sort()).toEqual([`[${SIX[2]}]:53`, `[${SIX[3]}]:53`]);
+});
+
 test('flows of datagrams are seen, by where each was meant to go', async () => {
 	const found = await flows();
-	expect(found).toHaveLength(2 * MANY);
+	// of a socket that is connected, or gone for two minutes, none
+	expect(found).toHaveLength(2 * MANY + 10);
 	const flow = { container: 'web', protocol: 'udp', source: null, proxy: 15_001, ageMs: expect.any(Number) };
 	expect(found).toContainEqual({ ...flow, destination: '[2001:db8:f::c8]:53' });
 	expect(found).toContainEqual({ ...flow, destination: '203.0.113.200:53' });
@@ -100,8 +108,23 @@ test('without a proxy a datagram is refused, or goes in clear where its policy s
 	expect(scene.told.terminator.filter((line) => line.includes('open'))).toHaveLength(before);
 });
 
-test('who sends to the proxy by himself reaches nobody', async () => {
+test('a proxy whose cgroup was made anew is told again, once its policy is added again', async () => {
+	await scene.host.done(['rmdir', '/sys/fs/cgroup/proxy']);
+	const { code, stdout } = await scene.host.pathproof('net', 'check');
+	expect([code, stdout.match(/^✗ .*$/gm)]).toEqual([
+		1,
+		['accepted', 'original', 'heard4', 'heard6', 'answer4', 'answer6'].map(
+			(name) => `✗ web: tls_${name} on its proxy's cgroup`,
+		),
+	]);
 	await scene.startForward();
+	await scene.turn('2001:db8:f::/48', 53, '--protocol', 'udp');
+	expect(await scene.done('net', 'check')).toBe('all is as it should be\n');
+	const { answers } = await scene.web('ask', '53', 'who', SIX[0]!);
+	expect(answers).toEqual({ [`[${SIX[0]}]:53`]: `who came to ${SIX[0]}` });
+});
+
+test('who sends to the proxy by himself reaches nobody', async () => {
 	scene.host.spawn([...PROGRAM, 'ask', '15001', 'who', '::1']);
 	await eventually(() => expect(scene.told.forward.at(-1)).toContain('came by itself, and was not turned here'));
 });
@@ -110,6 +133,7 @@ test('the address of the aliases goes with the last policy of datagrams', async 
 	const route = () => scene.host.done(['ip', '-6', 'route', 'show', 'table', 'local', '100::/64']);
 	expect(await route()).toMatch(/^local 100::\/64 dev lo /);
 	expect(await scene.done('net', 'check')).toBe('all is as it should be\n');
+	expect(await scene.done('net', 'upgrade')).toBe('the programs of this host are those of this pathproof already\n');
 	await scene.done('net', 'rm', 'web');
 	expect(await route()).toBe('');
 });
