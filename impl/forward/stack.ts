@@ -14,11 +14,11 @@ const FOLLOWING = {
 	],
 } as const;
 
-/** `uplinks`: the names of those of the container. */
-export function enableForwarding(uplinks: readonly string[]): void {
-	for (const uplink of uplinks) keepHearingRouters(uplink);
+/** `ours`: the host's ends of containers, which are to hear no router. */
+export function enableForwarding(ours: ReadonlySet<string>): void {
 	for (const name of FORWARDING) {
 		if (readSysctl(name) === '1') continue;
+		if (name.startsWith('net/ipv6')) keepHearingRouters(ours);
 		for (const { files, off } of FOLLOWING[name]) {
 			for (const file of globSync(files, { cwd: '/proc/sys' })) if (readSysctl(file) !== off) remember(file);
 		}
@@ -27,15 +27,28 @@ export function enableForwarding(uplinks: readonly string[]): void {
 	}
 }
 
+const HEARING = /^net\/ipv6\/conf\/(.+)\/accept_ra$/;
+
 /**
- * A device hears router advertisements (1) only until its host forwards, and the default route that it learnt from them is gone at once;
- * one that is to hear them all the same (2) keeps it: rt6_purge_dflt_routers in net/ipv6/route.c.
+ * As soon as one device of a netns begins to forward, the default routes that it learnt from routers are gone, by whichever device they
+ * were: rt6_purge_dflt_routers in net/ipv6/route.c. A device that is to hear advertisements though it forwards (2) keeps them; one that
+ * is to only until then (1) is told so, where it hears them now. Answers what it has changed.
  */
-function keepHearingRouters(uplink: string): void {
-	const name = `net/ipv6/conf/${uplink}/accept_ra`;
-	if (readSysctl(name) !== '1') return;
-	remember(name);
-	writeSysctl(name, '2');
+function keepHearingRouters(ours: ReadonlySet<string>): string[] {
+	const hearing = globSync('net/ipv6/conf/*/accept_ra', { cwd: '/proc/sys' }).filter((name) => {
+		const device = HEARING.exec(name)![1]!;
+		return (
+			!['all', 'default'].includes(device) &&
+			!ours.has(device) &&
+			readSysctl(name) === '1' &&
+			readSysctl(`net/ipv6/conf/${device}/forwarding`) === '0'
+		);
+	});
+	for (const name of hearing) {
+		remember(name);
+		writeSysctl(name, '2');
+	}
+	return hearing;
 }
 
 /** Whether forwarding was switched on here. */
@@ -43,17 +56,19 @@ export function hasSwitched(): boolean {
 	return former().length > 0;
 }
 
-/** Everything as it was: the two first, since the others follow them. */
+/** Everything as it was: the two first, since the others follow them; who hears routers last, since others may begin to forward again. */
 export function restoreForwarding(): void {
-	const first = ({ name }: Former) => FORWARDING.some((one) => one === name);
-	putBack([...former().filter(first), ...former().filter((one) => !first(one))]);
+	const turn = ({ name }: Former) => (FORWARDING.some((one) => one === name) ? 0 : HEARING.test(name) ? 2 : 1);
+	putBack(former().sort((one, other) => turn(one) - turn(other)));
 }
 
 function former(): Former[] {
 	return remembered().filter(({ name }) => !isLinkdownSwitch(name));
 }
 
-/** bpf_fib_lookup answers only for a device that forwards. What the program then passes to the stack is for the host itself. */
-export function enableDeviceForwarding(device: string): void {
+/** bpf_fib_lookup answers only for a device that forwards. What the program then passes to the stack is for the host itself. `ours`: as above. */
+export function enableDeviceForwarding(device: string, ours: ReadonlySet<string>): void {
+	const kept = keepHearingRouters(ours);
 	for (const family of ['ipv6', 'ipv4']) writeSysctl(`net/${family}/conf/${device}/forwarding`, '1');
+	putBack(former().filter(({ name }) => kept.includes(name)));
 }

@@ -16,7 +16,7 @@ import {
 import { enableDeviceForwarding, enableForwarding } from '../forward/stack.ts';
 import { FAMILIES, type Family, ipJson } from '../ip/ip.ts';
 import { hostRules, type Route, type Rule } from '../state/host.ts';
-import type { Others } from '../state/records.ts';
+import { type Others, readRecords } from '../state/records.ts';
 import type { Step } from '../step.ts';
 import { ipStep, ipSteps } from './steps.ts';
 
@@ -40,11 +40,11 @@ export async function routeSteps(spec: ContainerSpec, others: Others, undone: bo
 	];
 }
 
-function forwardingSteps({ name, forward, uplinks }: ContainerSpec): Step[] {
-	if (forward === 'stack')
-		return [{ what: 'switch forwarding on', run: () => enableForwarding(uplinks.map(({ device }) => device)) }];
+function forwardingSteps({ name, forward }: ContainerSpec): Step[] {
+	const ours = () => new Set(readRecords().map(({ spec }) => spec.name));
+	if (forward === 'stack') return [{ what: 'switch forwarding on', run: () => enableForwarding(ours()) }];
 	if (forward === 'fib')
-		return [{ what: `switch forwarding on for ${name} alone`, run: () => enableDeviceForwarding(name) }];
+		return [{ what: `switch forwarding on for ${name} alone`, run: () => enableDeviceForwarding(name, ours()) }];
 	return [];
 }
 
