@@ -17,13 +17,14 @@
  * whoever moves to another cgroup. What they do not see:
  *
  *   - packet sockets, which are no IP sockets (they need CAP_NET_RAW of the host's netns, and so do raw ones,
- *     which are refused here)
- *   - the source of a ping socket that is not connected, and before 6.1 of one that is
- *   - listen() without bind(): the kernel binds to the wildcard and a port of its choice (from 6.3 on of the
- *     program's, within the range of ephemeral ones: IP_LOCAL_PORT_RANGE)
+ *     which are refused here, as those of ICMP are)
+ *   - listen() without bind(): the kernel binds to the wildcard and a port of its choice (not the program's:
+ *     own_range)
  *   - where a UDP socket that only sent hears: at its port of every address of the host
  *   - what was connected, listened or was raw before its cgroup was a container
  *   - sockets of other families for which the kernel itself opens IP sockets
+ *   - another netns, below the container's cgroup: there its addresses are nobody's, and are refused
+ *   - in a container within another one, once that is gone, the sockets that it has left
  * A wildcard of both families becomes the IPv6 address alone: a socket is bound to one.
  */
 #include "include/identity_count.h"
@@ -167,7 +168,7 @@ int sock_create(struct bpf_sock *ctx)
 	row = claim(me, ctx, &verdict);
 	if (!row)
 		return verdict;
-	if (!is_governed(ctx) && !(ctx->type == SOCK_RAW && me->flags & IDENTITY_RAW))
+	if (!may_be_made(me, ctx))
 		return refuse(FORBIDDEN_PROTOCOL);
 	row->cookie = bpf_get_socket_cookie(ctx);
 	count(SOCKETS);
@@ -185,9 +186,28 @@ int sock_release(struct bpf_sock *ctx)
 	return ALLOW;
 }
 
+/* linux/socket.h and linux/in.h, since 6.3 (91d0b78c5177) */
+#define SOL_IP 0
+#define IP_LOCAL_PORT_RANGE 51
+
+/* By a range of one port a program would choose it where nobody asks: in listen() and in bind() to port 0. */
+SEC("cgroup/setsockopt")
+int own_range(struct bpf_sockopt *ctx)
+{
+	if (ctx->level == SOL_IP && ctx->optname == IP_LOCAL_PORT_RANGE)
+		return refuse(FORBIDDEN_PORT);
+	/* the value is the program's own, however long: here is but its first page */
+	ctx->optlen = 0;
+	return ALLOW;
+}
+
+/* include/net/net_namespace.h: lo, in every netns */
+#define LOOPBACK_IFINDEX 1
+
 /*
- * What comes for a socket that is bound to a loopback address comes from its container alone. Attached where
- * that is asked for: of each packet that any socket of the container receives, it is asked.
+ * What comes for a socket that is bound to a loopback address comes from its container, or from a process of
+ * the host's that has taken the container's address. Attached where that is asked for: of each packet that
+ * any socket of the container receives, it is asked.
  */
 SEC("cgroup_skb/ingress")
 int local_only(struct __sk_buff *skb)
@@ -202,6 +222,9 @@ int local_only(struct __sk_buff *skb)
 	row = bpf_sk_storage_get(&sockets, skb->sk, 0, 0);
 	if (!row || row->owner != me->cgroup || !(row->flags & SOCKET_BOUND) || !is_loopback(&row->local))
 		return ALLOW;
+	/* the kernel takes from a wire what claims to be from here: of IPv4 where it is told to */
+	if (skb->ingress_ifindex != LOOPBACK_IFINDEX)
+		return refuse(EXPOSED);
 	if (skb->protocol == bpf_htons(ETH_P_IP)) {
 		__be32 word;
 

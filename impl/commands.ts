@@ -55,7 +55,7 @@ export function register(program: Command): void {
 			"of an identity: its datagrams' bytes, which the kernel counts for TCP alone: a program sees each packet that it sends or gets",
 		)
 		.option('--low-ports', 'of an identity: ports below 1024 need no capability')
-		.option('--raw', 'of an identity: raw sockets may be made, and may send from any address')
+		.option('--raw', 'of an identity: raw and ICMP (ping) sockets may be made, and may send from any address')
 		.option(...DRY_RUN)
 		.option(...JSON_HELP)
 		.addHelpText(

@@ -39,7 +39,7 @@ struct identity {
 
 /* its IPv4 address is one of 127.0.0.0/8: for programs that know no IPv6, to talk with each other */
 #define IDENTITY_IPV4_LOOPBACK 1
-/* it may have raw sockets */
+/* it may have raw sockets, and those of ICMP */
 #define IDENTITY_RAW 2
 
 struct {
@@ -178,7 +178,8 @@ static __always_inline void count_many(enum count what, __u64 many)
 {
 	__u64 *row = bpf_get_local_storage(&counts, 0);
 
-	row[what] += many;
+	/* a program may be interrupted by one that counts too */
+	__sync_fetch_and_add(&row[what], many);
 }
 
 static __always_inline void count(enum count what)

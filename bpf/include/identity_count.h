@@ -8,8 +8,12 @@
 static __always_inline void count_flow(struct bpf_sock_ops *ctx)
 {
 	struct bpf_sock *sk = ctx->sk;
+	struct socket *row;
 
-	if (!sk || !claimed(who(), sk))
+	if (!sk)
+		return;
+	row = claimed(who(), sk);
+	if (!row)
 		return;
 	switch (ctx->op) {
 	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
@@ -18,6 +22,10 @@ static __always_inline void count_flow(struct bpf_sock_ops *ctx)
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
 		count(FLOWS_IN);
 		break;
+	case BPF_SOCK_OPS_TCP_LISTEN_CB:
+		/* who had failed to connect before: those that it accepts have copies of this */
+		row->flags &= ~SOCKET_CONNECTED;
+		return;
 	case BPF_SOCK_OPS_STATE_CB:
 		if (ctx->args[1] == BPF_TCP_CLOSE) {
 			count_many(BYTES_SENT, ctx->bytes_acked);

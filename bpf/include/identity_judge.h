@@ -4,13 +4,23 @@
 
 #include "identity_socket.h"
 
-/* Whether a socket may be made: only what the programs here can govern. */
-static __always_inline bool is_governed(const struct bpf_sock *sk)
+/* Whether a socket may be made: only what the programs here can govern. Not so ICMP, whose bind and sendmsg
+ * meet no program. */
+static __always_inline bool may_be_made(const struct identity *me, const struct bpf_sock *sk)
 {
-	if (sk->type == SOCK_STREAM)
+	switch (sk->type) {
+	case SOCK_STREAM:
 		return sk->protocol == IPPROTO_TCP;
-	return sk->type == SOCK_DGRAM && (sk->protocol == IPPROTO_UDP || sk->protocol == IPPROTO_ICMP ||
-					  sk->protocol == IPPROTO_ICMPV6);
+	case SOCK_DGRAM:
+		if (sk->protocol == IPPROTO_UDP)
+			return true;
+		return me->flags & IDENTITY_RAW &&
+		       (sk->protocol == IPPROTO_ICMP || sk->protocol == IPPROTO_ICMPV6);
+	case SOCK_RAW:
+		return me->flags & IDENTITY_RAW;
+	default:
+		return false;
+	}
 }
 
 /* `end`: what was asked for, and then what it becomes. So it is of all that follow. */
@@ -28,6 +38,9 @@ static __always_inline int judge_bind(struct bpf_sock_addr *ctx, struct end *end
 	row = claim(me, sk, &verdict);
 	if (!row)
 		return verdict;
+	/* the kernel refuses a second one */
+	if (sk->src_port)
+		return ALLOW;
 	row->flags &= ~SOCKET_BOUND;
 	if (is_shared(me, end, ctx->protocol)) {
 		count(BINDS);

@@ -32,7 +32,8 @@ static __always_inline bool show_sender(struct bpf_sock_addr *ctx, struct end *e
 	row = claimed(me, sk);
 	if (!row)
 		return false;
-	if (row->flags & SOCKET_CONNECTED) {
+	/* one that has no peer any more hears from everybody */
+	if (row->flags & SOCKET_CONNECTED && sk->dst_port) {
 		*end = row->peer;
 		return true;
 	}
@@ -88,7 +89,7 @@ static __always_inline bool show_local(struct bpf_sock_addr *ctx, struct end *en
 		end->address = row->local;
 		return true;
 	}
-	if (row->flags & SOCKET_CONNECTED && is_loopback(&row->peer.address)) {
+	if (row->flags & SOCKET_CONNECTED && sk->dst_port && is_loopback(&row->peer.address)) {
 		set_loopback(&end->address);
 		return true;
 	}

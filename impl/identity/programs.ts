@@ -23,6 +23,7 @@ const ALWAYS = [
 	'bind6',
 	'post_bind4',
 	'post_bind6',
+	'own_range',
 	'sock_create',
 ] as const;
 
@@ -40,6 +41,7 @@ export type IdentityProgram = (typeof ATTACH_ORDER)[number];
 /** Of those whose hook does not bear their name. */
 const HOOKS: Partial<Record<IdentityProgram, CgroupHook>> = {
 	flows: 'cgroup/sock_ops',
+	own_range: 'cgroup/setsockopt',
 	udp_sent: 'cgroup/egress',
 	udp_received: 'cgroup/ingress',
 	local_only: 'cgroup/ingress',

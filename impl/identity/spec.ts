@@ -39,9 +39,9 @@ export interface IdentitySpec {
 	drained: boolean;
 	/** whether ports below 1024 may be bound without the capability (5.12) */
 	lowPorts: boolean;
-	/** whether raw sockets may be made, whose sources nobody governs; they still need the capability */
+	/** whether raw sockets may be made, and those of ICMP, whose sources nobody governs; they still need their capability or group */
 	raw: boolean;
-	/** whether what is bound to a loopback address is out of reach for others: a program sees each packet that the container gets */
+	/** whether what is bound to a loopback address is out of reach but for the host's own processes: a program sees each packet it gets */
 	privateLocalhost: boolean;
 	/** whether bytes of UDP are counted, which the kernel does not: a program sees each packet that the container sends or gets */
 	countUdp: boolean;

@@ -32,6 +32,7 @@ export const CGROUP_HOOK = {
 	'cgroup/recvmsg4': 19,
 	'cgroup/recvmsg6': 20,
 	'cgroup/getsockopt': 21,
+	'cgroup/setsockopt': 22,
 	'cgroup/getpeername4': 29,
 	'cgroup/getpeername6': 30,
 	'cgroup/getsockname4': 31,

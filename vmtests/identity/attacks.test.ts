@@ -28,6 +28,7 @@ test('a program in a container is nobody else, whatever it asks of the kernel', 
 	for (const name of ['attacks.py', 'ring.py'])
 		await vm.writeFile(`/run/${name}`, readFileSync(new URL(`../../fixtures/identity/${name}`, import.meta.url)));
 	await vm.exec(['ip', 'addr', 'add', `${VIP}/128`, 'dev', 'lo', 'nodad']);
+	await vm.exec(['sysctl', '-w', 'net.ipv4.ping_group_range=0 0']);
 	await using _peer = await serve(null, '::', PORT, 'sctp');
 	await net.addContainer(identity('web'));
 	await net.addContainer(identity('api', { shares: [{ address: VIP, port: 80, protocol: 'tcp' }] }));
@@ -58,7 +59,10 @@ test('a program in a container is nobody else, whatever it asks of the kernel', 
 		'an IPv4-mapped datagram': `::ffff:${HOST.ipv4}`,
 		"an IPv4-mapped datagram from the host's address": `::ffff:${HOST.ipv4}`,
 		'connected, disconnected and connected': HOST.ipv6,
+		'connected to 127.0.0.1, disconnected, and answered by the peer': PEER.ipv4,
+		'listen() at a port of its choice': expect.stringMatching(/^(50051|ENOPROTOOPT)$/),
 		'TCP Fast Open': HOST.ipv6,
+		"a ping socket, bound to another's address": 'bound',
 		'a raw socket of ICMPv6': 'made',
 		'a raw socket with headers of its own': 'sent',
 		MPTCP: onlyWith('mptcp', 'EPROTONOSUPPORT', HOST.ipv6),
@@ -93,7 +97,10 @@ test('a program in a container is nobody else, whatever it asks of the kernel', 
 		'an IPv4-mapped datagram': `::ffff:${web.ipv4}`,
 		"an IPv4-mapped datagram from the host's address": 'EPERM',
 		'connected, disconnected and connected': web.ipv6,
+		'connected to 127.0.0.1, disconnected, and answered by the peer': PEER.ipv4,
+		'listen() at a port of its choice': 'EPERM',
 		'TCP Fast Open': web.ipv6,
+		"a ping socket, bound to another's address": 'EPERM',
 		'a raw socket of ICMPv6': 'EPERM',
 		'a raw socket with headers of its own': 'EPERM',
 		MPTCP: onlyWith('mptcp', 'EPROTONOSUPPORT', 'EPERM'),
