@@ -22,7 +22,8 @@
  * say otherwise: by an address of the host's on eth0 an owner would cut the host off from the wire, and see
  * with tcpdump what was for it. Hence a slave of the host's own has those addresses (impl/devices/holder.ts),
  * since another slave's nobody can have (EADDRINUSE). What the host is given later, an owner may take before
- * `net gc` has seen it; `net check` tells of it.
+ * `net gc` has seen it; `net check` tells of it. Of layer 3 it is so with every other address too: by one
+ * that is nobody's here an owner keeps the other slaves of that uplink from reaching it.
  */
 #include "include/neighbour.h"
 #include "include/kernel.h"
@@ -37,6 +38,8 @@ extern int bpf_dynptr_from_skb(struct __sk_buff *skb, __u64 flags, struct bpf_dy
 #define PACKET_HOST 0
 /* include/net/net_namespace.h: lo, in every netns */
 #define LOOPBACK_IFINDEX 1
+/* enum ipvlan_mode of linux/if_link.h */
+#define IPVLAN_MODE_L2 0
 /* linux/netfilter.h */
 #define NF_DROP 0
 #define NF_ACCEPT 1
@@ -69,10 +72,16 @@ struct {
 	__type(value, struct slave);
 } waiting SEC(".maps");
 
-static __always_inline struct slave slave_of(struct net_device *dev)
+static __always_inline struct ipvl_dev *private_of(struct net_device *dev)
 {
 	__u64 size = bpf_core_type_size(struct net_device);
-	struct ipvl_dev *private = (void *)dev + ((size + PRIVATE_ALIGNMENT - 1) & -PRIVATE_ALIGNMENT);
+
+	return (void *)dev + ((size + PRIVATE_ALIGNMENT - 1) & -PRIVATE_ALIGNMENT);
+}
+
+static __always_inline struct slave slave_of(struct net_device *dev)
+{
+	struct ipvl_dev *private = private_of(dev);
 
 	return (struct slave){(__u64)BPF_CORE_READ(private, phy_dev), BPF_CORE_READ(dev, dev_id)};
 }
@@ -84,20 +93,31 @@ static __always_inline __u32 uplink_of(const struct slave *slave)
 	return BPF_CORE_READ(uplink, ifindex);
 }
 
+/* Whether ipvlan leaves it to the worker. Of what it does not, nobody would take the row away. */
+static __always_inline bool will_wait(const struct sk_buff *packet, struct net_device *dev)
+{
+	struct ipvl_dev *private = private_of(dev);
+	__u8 macs[12];
+
+	return BPF_CORE_READ(private, port, mode) == IPVLAN_MODE_L2 &&
+	       !bpf_probe_read_kernel(macs, sizeof(macs), BPF_CORE_READ(packet, data)) && macs[0] & 1 &&
+	       !same_mac(macs, macs + 6);
+}
+
 /* ipvlan gets a packet from a slave: by a qdisc, or round it. */
 SEC("fentry/ipvlan_start_xmit")
 int ipvlan_takes(__u64 *ctx)
 {
-	struct slave slave = slave_of((struct net_device *)ctx[1]), *mine;
+	struct net_device *dev = (struct net_device *)ctx[1];
 	struct sk_buff *packet = (struct sk_buff *)ctx[0];
+	struct slave slave = slave_of(dev), *mine;
 	__u64 key = (__u64)packet;
 	__u32 first = 0;
-	__u8 to;
 
 	mine = bpf_map_lookup_elem(&sending, &first);
 	if (mine)
 		*mine = slave;
-	if (!bpf_probe_read_kernel(&to, sizeof(to), BPF_CORE_READ(packet, data)) && to & 1)
+	if (will_wait(packet, dev))
 		bpf_map_update_elem(&waiting, &key, &slave, BPF_ANY);
 	return 0;
 }

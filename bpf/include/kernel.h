@@ -28,9 +28,15 @@ struct net_device {
 	const unsigned char *dev_addr;
 };
 
-/* of the module ipvlan: what netdev_priv() answers of a slave */
+/* of the module ipvlan: an uplink */
+struct ipvl_port {
+	__u16 mode;
+};
+
+/* what netdev_priv() answers of a slave */
 struct ipvl_dev {
 	struct net_device *phy_dev;
+	struct ipvl_port *port;
 };
 
 struct sock_common {
