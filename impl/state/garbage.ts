@@ -54,7 +54,8 @@ export async function garbage(): Promise<Garbage[]> {
 		return why ? [{ ...why, container: record.spec.name, record, steps: [] }] : [];
 	});
 	return [
-		...halfMade().map((path) =>
+		// a container that goes takes it along
+		...(going.length ? [] : halfMade()).map((path) =>
 			single('a half loaded datapath', path, `rm -r ${path}`, () => rmSync(path, { recursive: true })),
 		),
 		...going,

@@ -7,20 +7,20 @@ import { addWords, PEER, request, scene, UPLINK } from './scene.ts';
 const AT_ONCE = 8;
 const NUMBERS = Array.from({ length: AT_ONCE }, (_, index) => index + 20);
 
-/** What each of them asks for, and how it reaches the peer. */
+/** What each of them asks for, and whom the peer takes it for. */
 const KINDS = [
 	{
 		what: 'containers with a netns each',
 		request: { device: 'veth', forward: 'redirect', uplinks: [UPLINK] },
-		ping: ({ vm }: IdentityScene, name: string) => vm.exec(PING, { netns: name }),
+		within: (_: IdentityScene, name: string, argv: string[]) => ['ip', 'netns', 'exec', name, ...argv],
 	},
 	{
 		what: 'identities',
 		request: { device: 'none', forward: 'native', guard: false, identity: {} },
-		ping: ({ run }: IdentityScene, name: string) => run(name, PING),
+		within: ({ within }: IdentityScene, name: string, argv: string[]) => within(name, argv),
 	},
 ] as const;
-const PING = ['ping', '-c1', '-W5', PEER.ipv6];
+const ECHO_PORT = 7;
 
 test.for(KINDS)(
 	'eight processes at once add $what, as each was asked to, and take them away',
@@ -28,7 +28,7 @@ test.for(KINDS)(
 		tags: [FULL],
 		timeout: 600_000,
 	},
-	async ({ request: common, ping }, { lab, requires }) => {
+	async ({ request: common, within }, { lab, requires }) => {
 		await requires('veth');
 		const on = await identityScene(lab);
 		const { net, state, vm } = on;
@@ -55,7 +55,12 @@ test.for(KINDS)(
 		};
 		expect(await allAtOnce(NUMBERS.map(words))).toBe(NUMBERS.map((number) => `c${number} is there\n0\n`).join(''));
 		expect((await net.checkHost()).map(({ what }) => what)).toEqual([]);
-		for (const number of NUMBERS) await ping(on, `c${number}`);
+		await using _peer = await on.serve(null, '::', ECHO_PORT);
+		for (const number of NUMBERS) {
+			const asks = ['socat', '-u', `TCP6:[${PEER.ipv6}]:${ECHO_PORT}`, 'STDOUT'];
+			const { stdout } = await vm.exec(within(on, `c${number}`, asks));
+			expect(stdout).toBe(`2001:db8:0:2::${number} ${PEER.ipv6}`);
+		}
 		// the same one twice, while others go
 		const mixed = [...NUMBERS.slice(1).map((number) => ['net', 'rm', `c${number}`]), words(20)];
 		expect(await allAtOnce(mixed)).toBe(
