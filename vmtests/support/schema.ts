@@ -341,12 +341,12 @@ const verifierDocument = z
 					.array(
 						z.strictObject({
 							program: z.string(),
-							budget: verified.nullable().describe('null: it is not in fixtures/budgets'),
+							budget: verified,
 							measured: verified.nullable().describe('null: it is not loaded any more'),
 						}),
 					)
-					.nullable()
-					.describe('by more than the budget lets them; null: none is kept of this kernel'),
+					.describe('by more than the budget lets them'),
+				unkept: z.array(z.string()).describe('programs that fixtures/budgets has nothing of'),
 			}),
 		),
 	})

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { acceptVerified, growthOf, type VerifierTable, verifierTable } from './verified.ts';
+import { acceptVerified, growthOf, unkept, type VerifierTable, verifierTable } from './verified.ts';
 
 const LOADED = [
 	'verification time 1104 usec',
@@ -51,10 +51,10 @@ test('growth is out of the budget, of instructions and of states; shrinking is n
 	expect(growthOf(BUDGET, table(400, 22)).map(({ program }) => program)).toEqual(['egress_neigh']);
 });
 
-test('a program that is new, and one that is loaded no more, are to be looked at', () => {
+test('a program that is loaded no more is out of the budget; one that is new has none yet', () => {
 	const measured = { instructions: 400, states: 20 };
-	expect(growthOf(BUDGET, { programs: { flows: measured }, refused: {} })).toEqual([
-		{ program: 'egress_neigh', budget: measured, measured: null },
-		{ program: 'flows', budget: null, measured },
-	]);
+	const anew: VerifierTable = { programs: { flows: measured }, refused: {} };
+	expect(growthOf(BUDGET, anew)).toEqual([{ program: 'egress_neigh', budget: measured, measured: null }]);
+	expect(unkept(BUDGET, anew)).toEqual(['flows']);
+	expect(unkept(undefined, table(400, 20))).toEqual(['egress_neigh']);
 });

@@ -51,19 +51,23 @@ function lastLine(log: string): string | undefined {
 
 export interface Growth {
 	program: string;
-	/** null: the program is new, or is no longer loaded */
-	budget: Verified | null;
+	budget: Verified;
+	/** null: it is loaded no more */
 	measured: Verified | null;
 }
 
-/** What has grown by more than the tolerance, is new, or is loaded no more. */
+/** What has grown by more than the tolerance, or is loaded no more. */
 export function growthOf({ programs: kept, tolerance }: VerifierBudget, { programs }: VerifierTable): Growth[] {
-	return [...new Set([...Object.keys(kept), ...Object.keys(programs)])].flatMap((program) => {
-		const [before = null, after = null] = [kept[program], programs[program]];
-		const grown = (figure: keyof Verified) => after![figure] > before![figure] * (1 + tolerance);
-		if (before && after && !grown('instructions') && !grown('states')) return [];
-		return [{ program, budget: before, measured: after }];
+	return Object.entries(kept).flatMap(([program, budget]) => {
+		const measured = programs[program] ?? null;
+		const grown = (figure: keyof Verified) => measured![figure] > budget[figure] * (1 + tolerance);
+		return measured && !grown('instructions') && !grown('states') ? [] : [{ program, budget, measured }];
 	});
+}
+
+/** Programs that nothing is kept of: all, where nothing is kept of the kernel. */
+export function unkept(budget: VerifierBudget | undefined, { programs }: VerifierTable): string[] {
+	return Object.keys(programs).filter((program) => !budget?.programs[program]);
 }
 
 /** The verifier's figures are the same each time: all are kept as they are. */

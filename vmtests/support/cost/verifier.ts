@@ -7,7 +7,15 @@ import { selectKernels } from '../select.ts';
 import { Session } from '../session.ts';
 import { type BudgetFile, emptyBudgets } from './budget.ts';
 import { readBudgets, writeBudgets } from './budget-files.ts';
-import { acceptVerified, type Growth, growthOf, type Verified, type VerifierTable, verifierTable } from './verified.ts';
+import {
+	acceptVerified,
+	type Growth,
+	growthOf,
+	unkept,
+	type Verified,
+	type VerifierTable,
+	verifierTable,
+} from './verified.ts';
 
 const GUEST = 'vmtests/support/guest/verifier.ts';
 const OUT_OF_BUDGET = 1;
@@ -29,16 +37,18 @@ export async function verifier({ kernel: selector, accept, json }: VerifierOptio
 		await using vm = await session.vm(kernel);
 		const table = await askVerifier(vm);
 		const file = readBudgets(kernel.id);
-		kernels.push({ kernel: kernel.id, ...table, grown: file?.verifier ? growthOf(file.verifier, table) : null });
+		const grown = file?.verifier ? growthOf(file.verifier, table) : [];
+		kernels.push({ kernel: kernel.id, ...table, grown, unkept: unkept(file?.verifier, table) });
 		if (accept) note(`the budget from now on: ${writeBudgets(withVerified(file ?? emptyBudgets(kernel.id), table))}`);
 	}
 	if (json) console.log(JSON.stringify({ schema: 1, kernels } satisfies VerifierDocument));
 	else console.log(drawn(kernels));
 	if (accept) return;
-	for (const { kernel, grown } of kernels)
-		for (const words of grown?.map((each) => wordsOf(kernel, each)) ?? [`– linux ${kernel}: no budget is kept of it`])
-			note(words);
-	const out = kernels.filter(({ grown }) => grown?.length).map(({ kernel }) => kernel);
+	for (const { kernel, grown, unkept } of kernels) {
+		for (const each of grown) note(wordsOf(kernel, each));
+		if (unkept.length) note(`– linux ${kernel}: no budget is kept of ${unkept.join(', ')}`);
+	}
+	const out = kernels.filter(({ grown }) => grown.length).map(({ kernel }) => kernel);
 	if (!out.length) return;
 	note(`where this is meant to be: npx pathproof perf --verifier --kernel ${out.join(',')} --accept`);
 	process.exitCode = OUT_OF_BUDGET;
@@ -51,12 +61,9 @@ function withVerified(file: BudgetFile, table: VerifierTable): BudgetFile {
 /** e.g. `✗ linux 7.3.4: egress_neigh took 400 instructions and 20 states, and takes 812 and 44` */
 export function wordsOf(kernel: string, { program, budget, measured }: Growth): string {
 	const figures = ({ instructions, states }: Verified) => `${instructions} instructions and ${states} states`;
-	const words =
-		budget && measured
-			? `took ${figures(budget)}, and takes ${figures(measured)}`
-			: measured
-				? `is not in the budget, and takes ${figures(measured)}`
-				: 'is in the budget, and is not loaded any more';
+	const words = measured
+		? `took ${figures(budget)}, and takes ${figures(measured)}`
+		: 'is in the budget, and is not loaded any more';
 	return `✗ linux ${kernel}: ${program} ${words}`;
 }
 
