@@ -123,12 +123,10 @@ export function drainContainer(name: string, drained: boolean, how: Partial<DryR
 		if (!spec.identity?.serves.length)
 			throw new DatapathError(`${name} is behind no service`, { hint: `pathproof net show ${name}` });
 		const wanted = { ...spec, identity: { ...spec.identity, drained } };
-		const ready = readRecords().filter(({ state }) => state === 'ready');
-		const all = ready.map((one) => (one.spec.name === name ? wanted : one.spec));
 		const steps: Step[] = [
 			{
 				what: drained ? `services: nobody new is sent to ${name}` : `services: ${name} is sent its share`,
-				run: () => writeServices(all.filter(({ identity }) => identity)),
+				run: () => writeServices(record.state === 'ready' ? wanted : null),
 			},
 			// who is killed before does the same again
 			{

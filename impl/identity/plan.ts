@@ -57,7 +57,7 @@ export function planIdentity(spec: ContainerSpec, others: Others): Step[] {
 			? [
 					{
 						what: `services: ${name} is behind ${words(identity.serves)}`,
-						run: () => writeServices([...identities, spec]),
+						run: () => writeServices(spec),
 					},
 				]
 			: []),
@@ -83,7 +83,8 @@ export async function planIdentityRemoval(spec: ContainerSpec, others: Others): 
 			? [
 					{
 						what: `services: ${name} is no more behind ${words(served)}`,
-						run: () => writeServices([...others().filter((other) => other.identity)]),
+						// by its record it is being removed
+						run: () => writeServices(),
 					},
 				]
 			: []),

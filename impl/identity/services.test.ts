@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
-import { slots } from './services.ts';
+import { type ContainerSpec, containerSpec } from '../container.ts';
+import type { ContainerRecord } from '../state/records.ts';
+import { backendsOf, slots } from './services.ts';
 
 const NAMES = ['web:80', 'api:80', 'db:80', 'db:81'];
 
@@ -16,4 +18,23 @@ test('of one that goes only its own slots change hands', () => {
 	const changed = before.filter((name, slot) => name !== after[slot]);
 	expect(new Set(changed)).toEqual(new Set(['api:80']));
 	expect(after).not.toContain('api:80');
+});
+
+test('behind a service is who is ready, and who is just being added; whoever was left half removed does not come back', () => {
+	const identity = (name: string) =>
+		containerSpec({ name, device: 'none', forward: 'native', ipv6: '2001:db8::10', identity: {} });
+	const record = (state: ContainerRecord['state'], spec: ContainerSpec) => ({ state, spec });
+	const api = identity('api');
+	const records = [
+		record('adding', api),
+		record('adding', identity('cache')),
+		record('ready', identity('db')),
+		record('ready', containerSpec({ name: 'plain', device: 'none', forward: 'native' })),
+		record('removing', identity('web')),
+	];
+	const names = (changed: ContainerSpec | null) => backendsOf(records, changed).map(({ name }) => name);
+	expect(names(api)).toEqual(['db', 'api']);
+	expect(names(null)).toEqual(['db']);
+	const drained = containerSpec({ ...identity('db'), identity: { drained: true } });
+	expect(backendsOf(records, drained)).toEqual([drained]);
 });

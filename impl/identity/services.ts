@@ -5,6 +5,7 @@ import type { ContainerSpec } from '../container.ts';
 import { withMap } from '../forward/datapath.ts';
 import type { Row } from '../forward/tables.ts';
 import { u32 } from '../libbpf/map.ts';
+import { type ContainerRecord, readRecords } from '../state/records.ts';
 import type { Serve } from './spec.ts';
 import { shareKey } from './tables.ts';
 
@@ -53,9 +54,15 @@ export function backendAddress({ ipv6, ipv4 }: ContainerSpec, { address }: Serve
 	return address.includes(':') ? ipv6 : ipv4;
 }
 
-/** What those serve that are there from now on, and nothing else. */
-export function writeServices(specs: readonly ContainerSpec[]): void {
-	const rows = serviceRows(specs);
+/** Whoever was killed may have taken one that is not ready from its services already. `changed`: as it is from now on, ready or not. */
+export function backendsOf(records: readonly ContainerRecord[], changed: ContainerSpec | null): ContainerSpec[] {
+	const ready = records.filter(({ state, spec }) => state === 'ready' && spec.identity && spec.name !== changed?.name);
+	return [...ready.map(({ spec }) => spec), ...(changed ? [changed] : [])];
+}
+
+/** What they serve, and nothing else. `changed`: as above. */
+export function writeServices(changed: ContainerSpec | null = null): void {
+	const rows = serviceRows(backendsOf(readRecords(), changed));
 	const kept = new Set(rows.map(({ key }) => key.toString('hex')));
 	withMap('services', (map) => {
 		for (const { key, value } of rows) map.update(key, value);
