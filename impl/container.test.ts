@@ -130,6 +130,16 @@ test('an identity has a cgroup of its own name and may bind every port, unless i
 		[() => ask({ ports: [range(80, 65536)] }), '80-65536 is no range of ports'],
 		[() => ask({ ports: Array(9).fill(range(1, 2)) }), '9 ranges of ports are too many'],
 		[() => ask({ shares: [{ address: 'vip', port: 80, protocol: 'tcp' }] }), 'vip port 80 cannot be shared'],
+		...['::', '::1', 'fe80::1', 'ff02::1', '::ffff:198.51.100.80', '0.0.0.0', '127.0.0.1'].flatMap(
+			(address): typeof wrong => [
+				[() => ask({ shares: [{ address, port: 80, protocol: 'tcp' }] }), `${address} cannot be shared`],
+				[
+					() => ask({ serves: [{ address, port: 80, protocol: 'tcp', to: 80, sticky: false }] }),
+					`${address} cannot be served`,
+				],
+			],
+		),
+		[() => ask({ shares: [{ address: 'fe80::1%eth0', port: 80, protocol: 'tcp' }] }), 'fe80::1%eth0 port 80 cannot'],
 	];
 	for (const [act, said] of wrong) expect(act).toThrow(said);
 });

@@ -1,7 +1,8 @@
 /** A container as its operator describes it: what `net add` is told, what the host remembers, and what is refused at once. */
-import { BlockList, isIPv4, isIPv6, SocketAddress } from 'node:net';
+import { isIPv4, isIPv6, SocketAddress } from 'node:net';
 import { DatapathError } from './errors.ts';
 import { type IdentitySpec, identitySpec } from './identity/spec.ts';
+import { isNobodys } from './unicast.ts';
 
 export const DEVICES = ['none', 'veth', 'netkit-l2', 'netkit-l3', 'ipvlan-l2', 'ipvlan-l3', 'ipvlan-l3s'] as const;
 export type Device = (typeof DEVICES)[number];
@@ -58,26 +59,6 @@ export const FORWARDS_OF: Record<Device, readonly Forward[]> = {
 	'ipvlan-l3s': ['native'],
 };
 
-/** Unspecified, loopback, link-local, multicast and broadcast; and IPv4 addresses in IPv6's clothes, which are IPv4's in the maps. */
-const NOBODYS = {
-	ipv6: blockList('ipv6', ['::', 127], ['::ffff:0:0', 96], ['fe80::', 10], ['ff00::', 8]),
-	ipv4: blockList(
-		'ipv4',
-		['0.0.0.0', 8],
-		['127.0.0.0', 8],
-		['169.254.0.0', 16],
-		['224.0.0.0', 4],
-		['255.255.255.255', 32],
-	),
-};
-
-/** One for each family: Node takes an IPv4 address for the IPv6 one that it is mapped to. */
-function blockList(family: 'ipv6' | 'ipv4', ...networks: [network: string, length: number][]): BlockList {
-	const list = new BlockList();
-	for (const [network, length] of networks) list.addSubnet(network, length, family);
-	return list;
-}
-
 /** Every word spelt out. Throws a DatapathError for what can be known to be wrong without looking at the host. */
 export function containerSpec(request: ContainerRequest): ContainerSpec {
 	const spec: ContainerSpec = {
@@ -106,8 +87,8 @@ export function containerSpec(request: ContainerRequest): ContainerSpec {
 		refuse(`${ipv6} is no IPv6 address`, 'without a prefix length, e.g. 2001:db8::10');
 	if (ipv4 !== null && !isAddress(4, ipv4))
 		refuse(`${ipv4} is no IPv4 address`, 'without a prefix length, e.g. 198.51.100.10');
-	for (const [family, address] of [['ipv6', ipv6] as const, ['ipv4', ipv4] as const])
-		if (address !== null && NOBODYS[family].check(address, family))
+	for (const address of [ipv6, ipv4])
+		if (address !== null && isNobodys(address))
 			refuse(`${address} is no address that one can be reached by`, 'a unicast address that is routed to this host');
 	if (spec.identity && device !== 'none')
 		refuse(`${name} cannot have a ${device} and the host's netns`, 'leave the device out, or --mode identity');

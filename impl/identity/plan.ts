@@ -15,7 +15,7 @@ import { attachIdentity, detachIdentity, hasPins } from './links.ts';
 import { FIRST_PROGRAM, identityPrograms } from './programs.ts';
 import { backendAddress, MAX_BACKENDS, writeServices } from './services.ts';
 import type { Share } from './spec.ts';
-import { forgetIdentity, loopbackOf, ownedAddresses, writeIdentity } from './tables.ts';
+import { forgetIdentity, loopbackOf, ownedAddresses, shareKey, writeIdentity } from './tables.ts';
 
 /** Whatever bears a container's name is not an identity's. */
 const NO_DEVICE = { hostEnd: null, netns: null };
@@ -141,7 +141,7 @@ function refuse(spec: ContainerSpec, others: readonly ContainerSpec[]): void {
 }
 
 function isSame(one: Share, other: Share): boolean {
-	return one.address === other.address && one.port === other.port && one.protocol === other.protocol;
+	return shareKey(one).equals(shareKey(other));
 }
 
 function words(shares: readonly Share[]): string {

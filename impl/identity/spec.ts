@@ -1,6 +1,7 @@
 /** What an identity container is asked to be, beside its name and addresses: its cgroup, and what its programs may bind. */
 import { isIPv4, isIPv6, SocketAddress } from 'node:net';
 import { DatapathError } from '../errors.ts';
+import { isNobodys } from '../unicast.ts';
 
 /** Both included; one port is a range too. */
 export interface PortRange {
@@ -74,9 +75,13 @@ export function identitySpec(request: Partial<IdentitySpec>): IdentitySpec {
 			if (!isPort(first) || !isPort(last) || first > last)
 				refuse(`${first}-${last} is no range of ports`, '1 to 65535, e.g. 8000-8999');
 	}
-	for (const { address, port } of [...spec.shares, ...spec.serves])
-		if (!isPort(port) || !(isIPv6(address) || isIPv4(address)))
-			refuse(`${address} port ${port} cannot be shared`, 'an address and a port, e.g. 2001:db8::80,443');
+	for (const [ends, done] of [[spec.shares, 'shared'] as const, [spec.serves, 'served'] as const])
+		for (const { address, port } of ends) {
+			if (!isPort(port) || address.includes('%') || !(isIPv6(address) || isIPv4(address)))
+				refuse(`${address} port ${port} cannot be ${done}`, 'an address and a port, e.g. 2001:db8::80,443');
+			if (isNobodys(address))
+				refuse(`${address} cannot be ${done}: nobody has it alone`, 'a unicast address, of IPv4 as 198.51.100.80');
+		}
 	for (const { to } of spec.serves) if (!isPort(to)) refuse(`${to} is no port to serve by`, '1 to 65535');
 	// as containers compare theirs
 	const canonical = <T extends Share>(one: T): T => ({

@@ -5,8 +5,9 @@ import { INNER } from '../devices/device.ts';
 import { isIpvlan } from '../devices/ipvlan.ts';
 import { DatapathError } from '../errors.ts';
 import { hasPeerEgress } from '../forward/abilities.ts';
-import { refuseOtherVersion } from '../forward/datapath.ts';
+import { isLoaded, refuseOtherVersion } from '../forward/datapath.ts';
 import { addressesOf, isEndpoint } from '../forward/tables.ts';
+import { refuseClaims } from '../identity/claims.ts';
 import { ipJson } from '../ip/ip.ts';
 import { hasNetns } from '../netns.ts';
 import type { Others } from '../state/records.ts';
@@ -24,6 +25,8 @@ export function refuse(spec: ContainerSpec, others: Others, hosts: readonly stri
 			(spec.identity || isEndpoint(address)) && others().some((other) => addressesOf(other).includes(address)),
 	);
 	if (taken) throw new DatapathError(`${taken} is another container's already`, { hint: 'pathproof net ls' });
+	// without, nobody shares or serves anything
+	if (spec.identity || isLoaded('identity')) refuseClaims(spec, [...others()], hosts);
 	if (spec.device !== 'none') refuseOwn(spec, hosts);
 	const netnsOf = ({ netns, name }: ContainerSpec) => netns ?? name;
 	const owner =
