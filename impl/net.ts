@@ -6,6 +6,7 @@
  * lock, knows that its owner was killed: what it began is undone or finished before anything else is done to that container.
  */
 import { type ContainerRequest, type ContainerSpec, containerSpec } from './container.ts';
+import { throwAll, tryEach } from './each.ts';
 import { DatapathError } from './errors.ts';
 import { type Attachment, attachments, detachAll, detachOne } from './forward/attach.ts';
 import { ensureLoaded, halfMade, isLoaded, unload } from './forward/datapath.ts';
@@ -171,28 +172,36 @@ export function checkHost(): Promise<Finding[]> {
 	});
 }
 
-/** Finishes or undoes what was interrupted, takes away what is dead, and gives identities back what they lack. */
+/**
+ * Finishes or undoes what was interrupted, takes away what is dead, and gives identities back what they lack. What fails, as where a
+ * process holds a socket of a dead container, stays, and is thrown after all else was done.
+ */
 export function collectGarbage(how: DryRun): Promise<Step[]>;
 export function collectGarbage(how?: How): Promise<void>;
 export function collectGarbage(how: Partial<DryRun> = {}): Promise<unknown> {
 	return locked(async () => {
 		// First: an address that is given back is the host's again, and known to be.
 		const lacking = mends();
-		if (!how.dryRun) await carryOut(lacking, how);
+		const mended = how.dryRun ? { errors: [] } : await tryEach(lacking, (step) => carryOut([step], how));
 		const steps: Step[] = [...lacking];
+		let failed: unknown[] = [];
 		// Once more behind what was dead: what hung on its device, and was no container's, is seen only then.
 		for (let again = true; again; ) {
 			const found = await garbage();
-			for (const dead of found) {
+			const { done, errors } = await tryEach(found, async (dead) => {
 				const own = dead.record
 					? await stepsToRemove(dead.record.spec, othersThan(new Set([dead.record.spec.name])))
 					: dead.steps;
 				if (!how.dryRun) await carryOut(own, how);
 				steps.push(...own);
-			}
-			again = !how.dryRun && found.some(({ record }) => record !== undefined);
+			});
+			// those of before were tried again
+			failed = errors;
+			again = !how.dryRun && done.some(({ record }) => record !== undefined);
 		}
-		if (how.dryRun) return tell(steps, how);
+		if (how.dryRun) tell(steps, how);
+		throwAll([...mended.errors, ...failed], 'pathproof net gc');
+		if (how.dryRun) return steps;
 	});
 }
 
