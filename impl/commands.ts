@@ -35,7 +35,10 @@ export function register(program: Command): void {
 		.option('--no-guard', 'its packets are not judged')
 		.option('--netns <name>', 'of ip netns: use it, and leave it when the container goes; one is made without')
 		.option('--ip <address>', 'of either family; again for the other one', collect)
-		.option('--cgroup <path>', 'of an identity: use it, and leave it when the container goes; one is made without')
+		.option(
+			'--cgroup <path>',
+			'of an identity: use it, and leave it when the container goes: of systemd a slice, since it remakes the cgroup of a service at each start; one is made without',
+		)
 		.option('--ports <ranges>', 'of an identity: what it may bind, e.g. 80,8000-8999; all without', parseRanges)
 		.option('--reserved <ranges>', 'of an identity: what it may not bind', parseRanges)
 		.option(

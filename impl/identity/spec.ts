@@ -67,7 +67,7 @@ export function identitySpec(request: Partial<IdentitySpec>): IdentitySpec {
 		...request,
 	};
 	if (spec.cgroup !== null && !spec.cgroup.startsWith('/'))
-		refuse(`${spec.cgroup} is no cgroup`, 'its whole path, e.g. /sys/fs/cgroup/system.slice/web.service');
+		refuse(`${spec.cgroup} is no cgroup`, 'its whole path, e.g. /sys/fs/cgroup/web.slice');
 	for (const ranges of [spec.ports, spec.reserved]) {
 		if (ranges.length > MAX_RANGES)
 			refuse(`${ranges.length} ranges of ports are too many`, `name ${MAX_RANGES} at most`);
