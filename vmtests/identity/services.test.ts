@@ -132,7 +132,8 @@ describe.for([false, true])('a backend under load, sticky: %s', (sticky) => {
 		const { ECONNREFUSED: refused = 0, ...others } = failures(dead);
 		expect(others).toEqual({});
 		// half of 256 slots; the sticky one is there for all or for none
-		if (!sticky) expect(refused).toBeGreaterThan(20);
+		if (sticky) expect([0, 100]).toContain(refused);
+		else expect(refused).toBeGreaterThan(20);
 		expect(refused + (answers(dead).api ?? 0)).toBe(100);
 		await net.removeContainer('web');
 		expect((await hello.ask('client', questions)).targets).toEqual({
