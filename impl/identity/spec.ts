@@ -79,7 +79,9 @@ export function identitySpec(request: Partial<IdentitySpec>): IdentitySpec {
 		for (const { address, port } of ends) {
 			if (!isPort(port) || address.includes('%') || !(isIPv6(address) || isIPv4(address)))
 				refuse(`${address} port ${port} cannot be ${done}`, 'an address and a port, e.g. 2001:db8::80,443');
-			if (isNobodys(address))
+			// where clouds have their metadata, which a service may stand for
+			const ofLink = done === 'served' && address.startsWith('169.254.');
+			if (isNobodys(address) && !ofLink)
 				refuse(`${address} cannot be ${done}: nobody has it alone`, 'a unicast address, of IPv4 as 198.51.100.80');
 		}
 	for (const { to } of spec.serves) if (!isPort(to)) refuse(`${to} is no port to serve by`, '1 to 65535');
