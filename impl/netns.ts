@@ -1,6 +1,6 @@
 /** Network namespaces: those made by `ip netns`, and doing things in one. */
 import { closeSync, existsSync, openSync, readdirSync, statSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { DatapathError } from './errors.ts';
 import { checkCall, native } from './libbpf/native.ts';
 
@@ -8,7 +8,7 @@ export const NETNS_DIR = '/run/netns';
 const CLONE_NEWNET = 0x4000_0000;
 
 /**
- * Calls `act` with this thread in the netns of that name and comes home. Synchronous on purpose: across an await, other
+ * Calls `act` with this thread in the netns of that name, or of that path where it begins with /, and comes home. Synchronous on purpose: across an await, other
  * work of the process would run there too. `null` is where the process is already.
  */
 export function inNetns<T>(name: string | null, act: () => T): T {
@@ -47,9 +47,26 @@ export function namedNetns(): string[] {
 	}
 }
 
+/** Paths, each netns once: those made by `ip netns add`, and those that the processes of this host are in. */
+export function everyNetns(): string[] {
+	const paths = [
+		...namedNetns().map((name) => join(NETNS_DIR, name)),
+		...readdirSync('/proc')
+			.filter((pid) => /^\d+$/.test(pid))
+			.map((pid) => `/proc/${pid}/ns/net`),
+	];
+	const found = new Map<number, string>();
+	for (const path of paths) {
+		// a process may have ended meanwhile
+		const inode = statSync(path, { throwIfNoEntry: false })?.ino;
+		if (inode !== undefined && !found.has(inode)) found.set(inode, path);
+	}
+	return [...found.values()];
+}
+
 function openNetns(name: string): number {
 	try {
-		return openSync(`${NETNS_DIR}/${name}`, 'r');
+		return openSync(resolve(NETNS_DIR, name), 'r');
 	} catch (cause) {
 		throw new DatapathError(`there is no netns ${name}`, { hint: `ip netns add ${name}`, cause });
 	}

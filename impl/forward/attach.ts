@@ -67,6 +67,8 @@ export interface Attachment {
 	ifindex: number;
 	/** of a filter: lower runs before; 0 for a link, but of two on the host one has 1 */
 	priority: number;
+	/** whose device it is, of an ipvlan container's; null: the host's, or one that an earlier version attached */
+	container: string | null;
 	/** below PIN_ROOT; of a filter, which has no link, it is the program that is pinned */
 	pin: string;
 }
@@ -86,7 +88,10 @@ export function attach(
 ): Attachment {
 	const ifindex = deviceIndex(device);
 	const here = first ? attachments(ifindex) : [];
-	const present = first ? here.find((one) => one.program === program.name) : attachmentTo(ifindex, program.name);
+	const container = point.startsWith('slave-') ? device : null;
+	const present = first
+		? here.find((one) => one.program === program.name)
+		: attachmentTo(ifindex, program.name, container);
 	if (present && isAlive(present)) return present;
 	// an interrupted call left word of what it did not do, or had undone
 	if (present) unlinkSync(present.pin);
@@ -94,7 +99,7 @@ export function attach(
 	const way = ways.find(({ link }) => link === null || hasLinkKind(program.fd, link)) ?? ways[0]!;
 	const priority = way.link ? 0 : first ? Math.min(OWN_PRIORITY, ...here.map((one) => one.priority)) - 1 : OWN_PRIORITY;
 	mkdirSync(ATTACHMENTS, { recursive: true });
-	const attachment = attachmentAs(program.name, ifindex, way.kind, priority);
+	const attachment = attachmentAs(program.name, ifindex, way.kind, priority, container);
 	if (way.link === null) attachFilter(program.fd, attachment, point);
 	else {
 		const link = linkProgram(program.fd, ifindex, way.link, first ? 'first' : 'none');
@@ -138,15 +143,27 @@ function linkToHost(program: number, { kind, program: name, priority, pin: path 
 }
 
 /** bpffs takes no dots in a name, and device names have them: hence the index. */
-function attachmentAs(program: string, ifindex: number, kind: AttachKind, priority: number): Attachment {
-	return { program, kind, ifindex, priority, pin: join(ATTACHMENTS, [program, ifindex, kind, priority].join('@')) };
+function attachmentAs(
+	program: string,
+	ifindex: number,
+	kind: AttachKind,
+	priority: number,
+	container: string | null = null,
+): Attachment {
+	const words = [program, ifindex, kind, priority, ...(container === null ? [] : [container])];
+	return { program, kind, ifindex, priority, container, pin: join(ATTACHMENTS, words.join('@')) };
 }
 
 /** A program of the datapath on one device, found without a look at all others; those that came before it are not known by this. */
-export function attachmentTo(ifindex: number, program: string): Attachment | undefined {
+export function attachmentTo(
+	ifindex: number,
+	program: string,
+	container: string | null = null,
+): Attachment | undefined {
 	return [
 		attachmentAs(program, ifindex, 'netkit', 0),
 		attachmentAs(program, ifindex, 'tcx', 0),
+		...(container === null ? [] : [attachmentAs(program, ifindex, 'tcx', 0, container)]),
 		attachmentAs(program, ifindex, 'clsact', OWN_PRIORITY),
 	].find(({ pin }) => existsSync(pin));
 }
@@ -247,12 +264,13 @@ export function attachments(device?: number): Attachment[] {
 	const names = readdirSync(ATTACHMENTS);
 	const wanted = device === undefined ? names : names.filter((name) => name.includes(`@${device}@`));
 	return wanted.map((name) => {
-		const [program = '', ifindex, kind, priority] = name.split('@');
+		const [program = '', ifindex, kind, priority, container = null] = name.split('@');
 		return {
 			program,
 			ifindex: Number(ifindex),
 			kind: kind as AttachKind,
 			priority: Number(priority),
+			container,
 			pin: join(ATTACHMENTS, name),
 		};
 	});

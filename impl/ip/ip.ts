@@ -20,16 +20,17 @@ export function ipBatchArgs({ family }: Pick<IpPlace, 'family'>): string[] {
 /** Runs the commands in order, each as one would type it after `ip`; stops at the first that fails. `null` is this netns. */
 export async function ipBatch(place: IpPlace | string | null, commands: readonly string[]): Promise<void> {
 	const where = typeof place === 'object' && place !== null ? place : { netns: place };
-	if (commands.length) await run(where.netns, ipBatchArgs(where), `${commands.join('\n')}\n`);
+	if (commands.length) await runIp(where.netns, ipBatchArgs(where), `${commands.join('\n')}\n`);
 }
 
 /** What `ip -json …` prints: an array of objects as iproute2 names them. `null` is this netns. */
 export async function ipJson<T>(netns: string | null, args: readonly string[]): Promise<T[]> {
-	const text = await run(netns, ['-json', ...args]);
+	const text = await runIp(netns, ['-json', ...args]);
 	return text.trim() ? (JSON.parse(text) as T[]) : [];
 }
 
-async function run(netns: string | null, args: readonly string[], input = ''): Promise<string> {
+/** Words and not a line, in which some of them would mean something: what an owner has named. Answers what it printed. */
+export async function runIp(netns: string | null, args: readonly string[], input = ''): Promise<string> {
 	const { status, stdout, stderr } = await runIproute2('ip', args, { netns, input });
 	if (status === 0) return stdout;
 	const failed = failedCommand(stderr, input);

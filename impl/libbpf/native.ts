@@ -73,6 +73,7 @@ export const native = {
 	bpf_prog_query: lib.func(
 		'int bpf_prog_query(int target, int type, uint32_t flags, _Out_ uint32_t *attachFlags, void *ids, _Inout_ uint32_t *count)',
 	),
+	bpf_prog_query_opts: lib.func('int bpf_prog_query_opts(int target, int type, void *opts)'),
 	sizeofTestRun: koffi.sizeof(testRun),
 	bpf_prog_test_run_opts: lib.func('int bpf_prog_test_run_opts(int program, _Inout_ bpf_test_run_opts *options)'),
 	bpf_raw_tracepoint_open: lib.func('int bpf_raw_tracepoint_open(const char *name, int program)'),

@@ -1,13 +1,16 @@
 /** A container on an ipvlan slave: made where the host's links can be put on it, then moved; they move along. */
+import { basename, dirname } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import type { ContainerSpec } from '../container.ts';
 import { INNER } from '../devices/device.ts';
 import { createSlave, type IpvlanDevice, isIpvlan, moveSlave, slaveCommands } from '../devices/ipvlan.ts';
 import { DatapathError } from '../errors.ts';
-import type { HostKind } from '../forward/attach.ts';
+import { type Attachment, attachments, type HostKind, isGone } from '../forward/attach.ts';
 import { hasTcxLinks, type ProgramName } from '../forward/datapath.ts';
 import { writeAllowed, writeEndpoints } from '../forward/tables.ts';
-import { ipJson } from '../ip/ip.ts';
-import { hasNetns } from '../netns.ts';
+import { findAttached, type Whereabouts } from '../forward/whereabouts.ts';
+import { ipJson, runIp } from '../ip/ip.ts';
+import { hasNetns, NETNS_DIR } from '../netns.ts';
 import type { Others } from '../state/records.ts';
 import type { Step } from '../step.ts';
 import { routeSteps } from './routes.ts';
@@ -64,10 +67,65 @@ export const HOST_PROGRAMS: readonly (readonly [ProgramName, HostKind])[] = [
 	['output_guard', 'output4'],
 ];
 
-/** One that is where it was put. In a netns that goes with its container it would go too, but some time later. */
+/**
+ * Wherever its owner has moved it: what nobody guards any more would send as whom it likes. Without a guard, one that is where it was
+ * put; in a netns that goes with its container it would go too, but some time later. Throws a DatapathError where it is guarded, and is
+ * in a netns that is not found.
+ */
 export async function removeSlaveSteps(spec: ContainerSpec, netns: string): Promise<Step[]> {
-	if (!isIpvlan(spec.device) || !hasNetns(netns)) return [];
+	if (!isIpvlan(spec.device)) return [];
+	const guard = attachments().find(
+		(one) => one.program === 'slave_guard' && one.container === spec.name && !isGone(one),
+	);
+	if (guard) {
+		const there = await findGuarded(spec, guard);
+		return there ? [{ what: deletion(there), run: () => removeGuarded(spec, guard) }] : [];
+	}
+	if (!hasNetns(netns)) return [];
 	const links = await ipJson<{ ifname: string; linkinfo?: { info_kind: string } }>(netns, ['-details', 'link']);
 	const there = links.some(({ ifname, linkinfo }) => ifname === INNER && linkinfo?.info_kind === 'ipvlan');
 	return there ? [ipStep(netns, [`link del dev ${INNER}`])] : [];
+}
+
+function deletion({ netns, device }: Whereabouts): string {
+	const ip = dirname(netns) === NETNS_DIR ? `ip -n ${basename(netns)}` : `nsenter --net=${netns} ip`;
+	return `${ip} link del dev ${device}`;
+}
+
+/** A netns that nobody is in any more is gone, with its devices, some time later. */
+const GONE_WITHIN = { tries: 50, milliseconds: 100 };
+
+/** Null: it is gone. */
+async function findGuarded(spec: ContainerSpec, guard: Attachment): Promise<Whereabouts | null> {
+	for (let tries = 0; tries < GONE_WITHIN.tries; tries++) {
+		const there = findAttached(guard);
+		if (there || isGone(guard)) return there;
+		await setTimeout(GONE_WITHIN.milliseconds);
+	}
+	throw hidden(spec);
+}
+
+const TRIES = 20;
+
+/** Its owner may rename and move it all the while. */
+async function removeGuarded(spec: ContainerSpec, guard: Attachment): Promise<void> {
+	let last: unknown = hidden(spec);
+	for (let tries = 0; tries < TRIES && !isGone(guard); tries++) {
+		const there = await findGuarded(spec, guard);
+		try {
+			if (there) await runIp(there.netns, ['link', 'del', 'dev', there.device]);
+		} catch (error) {
+			last = error;
+		}
+	}
+	if (!isGone(guard)) throw last;
+}
+
+function hidden({ name }: ContainerSpec): DatapathError {
+	return new DatapathError(
+		`the ipvlan device of ${name} is in a netns that is not found, and stays guarded until it is gone`,
+		{
+			hint: `end all processes of ${name}, which hold that netns; then pathproof net rm ${name}`,
+		},
+	);
 }

@@ -56,10 +56,10 @@ export function attachmentsOf(spec: ContainerSpec, slave: number | null = null):
 		const { program, on } = placed;
 		if (typeof on === 'string' && on !== 'eth0 inside') return attachments(0).filter((one) => isThere(one, placed));
 		const ifindex = typeof on === 'object' ? findDevice(on.device) : slave;
-		if (ifindex !== null) return attachmentTo(ifindex, program) ?? [];
-		// without its index the slave's are not told from those of other slaves: the last that was made is the newest
+		if (ifindex !== null) return attachmentTo(ifindex, program, on === 'eth0 inside' ? spec.name : null) ?? [];
+		// those of an earlier version do not tell whose they are: the last that was made is the newest
 		return attachments()
-			.filter((one) => one.program === program)
+			.filter((one) => one.program === program && (one.container ?? spec.name) === spec.name)
 			.sort((a, b) => b.ifindex - a.ifindex)
 			.slice(0, 1);
 	});

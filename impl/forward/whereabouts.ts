@@ -1,0 +1,32 @@
+/** Where a device is that a program is attached to: who owns its netns may rename it, and move it to a netns within that. */
+import { existsSync } from 'node:fs';
+import { deviceName } from '../addresses.ts';
+import { attachedLinks, linkInfo } from '../libbpf/enumerate.ts';
+import { everyNetns, inNetns } from '../netns.ts';
+import { type Attachment, withPinned } from './attach.ts';
+
+export interface Whereabouts {
+	/** a path */
+	netns: string;
+	device: string;
+}
+
+/** `attachment`: at tcx/egress. Null where no process is in its netns, and `ip netns` has none of it; or there is no such device. */
+export function findAttached({ pin }: Attachment): Whereabouts | null {
+	return withPinned(pin, (fd) => {
+		const { id, ifindex } = linkInfo(fd)!;
+		if (ifindex === 0) return null;
+		for (const netns of everyNetns()) {
+			try {
+				const device = inNetns(netns, () =>
+					attachedLinks(ifindex, 'tcx/egress').includes(id) ? deviceName(ifindex) : null,
+				);
+				if (device !== null) return { netns, device };
+			} catch (error) {
+				// its process may have ended meanwhile
+				if (existsSync(netns)) throw error;
+			}
+		}
+		return null;
+	});
+}
