@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { holderCommands } from './holder.ts';
+import { holderCommands, holderName, isHolder } from './holder.ts';
 
 const eth0 = {
 	name: 'hold.2',
@@ -46,4 +46,11 @@ test('a slave that nobody needs goes, and the netns with the last', () => {
 		netns: ['netns del pathproof.hold'],
 	});
 	expect(holderCommands([], null)).toEqual({ host: [], inside: [], netns: [] });
+});
+
+test('what a kernel gives each netns by itself holds nothing', () => {
+	expect(['lo', 'sit0', 'ip6tnl0', 'tunl0', 'gre0', holderName(2), holderName(17)].filter(isHolder)).toEqual([
+		'hold.2',
+		'hold.17',
+	]);
 });

@@ -24,6 +24,11 @@ export function holderName(ifindex: number): string {
 	return `hold.${ifindex}`;
 }
 
+/** No tunnel that the kernel gives each netns, such as sit0: nobody can delete those. */
+export function isHolder(device: string): boolean {
+	return /^hold\.\d+$/.test(device);
+}
+
 /** By their names, the addresses that they have. */
 export type Held = ReadonlyMap<string, readonly string[]>;
 

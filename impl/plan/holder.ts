@@ -1,7 +1,7 @@
 /** The addresses that no owner of an ipvlan container may take: held as devices/holder.ts says, and following what the host has. */
 import { deviceIndex, findDevice, isUp, linkLocalAddresses, ownAddresses } from '../addresses.ts';
 import { type ContainerSpec, canonical } from '../container.ts';
-import { type Held, HOLDERS, type Holder, type HolderCommands, holderCommands, holderName } from '../devices/holder.ts';
+import { type Held, HOLDERS, type Holder, type HolderCommands, holderCommands, holderName, isHolder } from '../devices/holder.ts';
 import { isIpvlan } from '../devices/ipvlan.ts';
 import { DatapathError } from '../errors.ts';
 import { addressesOf } from '../forward/tables.ts';
@@ -57,10 +57,10 @@ function addressesAt(uplink: string, specs: readonly ContainerSpec[]): string[] 
 }
 
 async function heldNow(): Promise<Held> {
-	const links = await ipJson<Link & { link_type: string }>(HOLDERS, ['address']);
+	const links = await ipJson<Link>(HOLDERS, ['address']);
 	return new Map(
 		links
-			.filter(({ link_type }) => link_type !== 'loopback')
+			.filter(({ ifname }) => isHolder(ifname))
 			.map(({ ifname, addr_info }) => [ifname, addr_info.map(({ local }) => local)]),
 	);
 }
