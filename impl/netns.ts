@@ -34,7 +34,26 @@ export function netnsNames(): Map<number, string> {
 
 /** Whether `ip netns add` made one of that name, however many there are. */
 export function hasNetns(name: string): boolean {
+	return hasFile(name) && isMounted(name);
+}
+
+/** Whether a call of `ip netns` was killed that made or deleted one of that name: a file that nothing is mounted on. */
+export function isHalfNetns(name: string): boolean {
+	return hasFile(name) && !isMounted(name);
+}
+
+/** Commands for `ip -batch`. */
+export function addNetns(name: string): string[] {
+	return [...(isHalfNetns(name) ? [`netns del ${name}`] : []), `netns add ${name}`];
+}
+
+function hasFile(name: string): boolean {
 	return name !== '' && basename(name) === name && existsSync(join(NETNS_DIR, name));
+}
+
+/** Without, it is on tmpfs like its folder. */
+function isMounted(name: string): boolean {
+	return statSync(join(NETNS_DIR, name)).dev !== statSync(NETNS_DIR).dev;
 }
 
 /** Those made by `ip netns add`. */

@@ -54,3 +54,12 @@ test('what a kernel gives each netns by itself holds nothing', () => {
 		'hold.17',
 	]);
 });
+
+test('a netns that was begun and never made is deleted first', () => {
+	expect(holderCommands(wanted, 'half made').host).toEqual([
+		'netns del pathproof.hold',
+		'netns add pathproof.hold',
+		'link add link eth0 name hold.2 netns pathproof.hold type ipvlan mode l2 private',
+	]);
+	expect(holderCommands([], 'half made')).toEqual({ host: ['netns del pathproof.hold'], inside: [], netns: [] });
+});

@@ -40,27 +40,31 @@ export interface HolderCommands {
 	netns: string[];
 }
 
-/** From what there is to what ought to be; none where that is the same. `held`: null, there is no such netns. */
-export function holderCommands(wanted: readonly Holder[], held: Held | null): HolderCommands {
-	const there = (name: string) => held?.get(name);
+/**
+ * From what there is to what ought to be; none where that is the same. `held`: null, there is no such netns; `half made`, but a file of
+ * its name, which is in the way.
+ */
+export function holderCommands(wanted: readonly Holder[], held: Held | 'half made' | null): HolderCommands {
+	const present: Held = held instanceof Map ? held : new Map();
 	return {
 		host: [
-			...(wanted.length && held === null ? [`netns add ${HOLDERS}`] : []),
+			...(held === 'half made' ? [`netns del ${HOLDERS}`] : []),
+			...(wanted.length && !(held instanceof Map) ? [`netns add ${HOLDERS}`] : []),
 			...wanted
-				.filter(({ name }) => there(name) === undefined)
+				.filter(({ name }) => !present.has(name))
 				.map(
 					({ name, uplink, device }) =>
 						`link add link ${uplink} name ${name} netns ${HOLDERS} type ${slaveKind(device)}`,
 				),
 		],
 		inside: [
-			...[...(held?.keys() ?? [])]
+			...[...present.keys()]
 				.filter((name) => !wanted.some((one) => one.name === name))
 				.map((name) => `link del dev ${name}`),
 			...wanted.flatMap(({ name, addresses }) => {
 				const words = (address: string) =>
 					address.includes(':') ? `${address}/128 dev ${name} nodad` : `${address}/32 dev ${name}`;
-				const now = there(name) ?? [];
+				const now = present.get(name) ?? [];
 				return [
 					...now
 						.filter((address) => !addresses.includes(address))
@@ -69,6 +73,6 @@ export function holderCommands(wanted: readonly Holder[], held: Held | null): Ho
 				];
 			}),
 		],
-		netns: !wanted.length && held !== null ? [`netns del ${HOLDERS}`] : [],
+		netns: !wanted.length && held instanceof Map ? [`netns del ${HOLDERS}`] : [],
 	};
 }

@@ -6,7 +6,7 @@ import { isIpvlan } from '../devices/ipvlan.ts';
 import { DatapathError } from '../errors.ts';
 import { addressesOf } from '../forward/tables.ts';
 import { ipBatch, ipJson } from '../ip/ip.ts';
-import { hasNetns } from '../netns.ts';
+import { hasNetns, isHalfNetns } from '../netns.ts';
 import type { Link } from '../state/host.ts';
 import { readRecords } from '../state/records.ts';
 import type { Step } from '../step.ts';
@@ -33,7 +33,7 @@ export async function holderBehind(): Promise<{ found: string; step: Step } | nu
 async function changes(): Promise<HolderCommands> {
 	const specs = readRecords().flatMap(({ state, spec }) => (state === 'removing' ? [] : [spec]));
 	const slaves = specs.filter(({ device, guard }) => isIpvlan(device) && guard);
-	const held = hasNetns(HOLDERS) ? await heldNow() : null;
+	const there = hasNetns(HOLDERS) ? await heldNow() : null;
 	// one that is down has no IPv6 addresses, and is given them again when it is up
 	const uplinks = [...new Set(slaves.map(({ uplinks: [first] }) => first!.device))].filter(
 		(uplink) => findDevice(uplink) !== null,
@@ -41,10 +41,10 @@ async function changes(): Promise<HolderCommands> {
 	const wanted = uplinks.map((uplink): Holder => {
 		const { device } = slaves.find(({ uplinks: [first] }) => first!.device === uplink)!;
 		const name = holderName(deviceIndex(uplink));
-		const known = isUp(uplink) ? addressesAt(uplink, specs) : (held?.get(name) ?? []);
+		const known = isUp(uplink) ? addressesAt(uplink, specs) : (there?.get(name) ?? []);
 		return { name, uplink, device: device as Holder['device'], addresses: [...known] };
 	});
-	return holderCommands(wanted, held);
+	return holderCommands(wanted, there ?? (isHalfNetns(HOLDERS) ? 'half made' : null));
 }
 
 /** The host's own, and those of containers that its stack forwards to: of all others a program takes the packets before ipvlan does. */

@@ -10,7 +10,7 @@ import { restoreLinkdown, unusedSwitches } from '../forward/linkdown.ts';
 import { hasSwitched, restoreForwarding } from '../forward/stack.ts';
 import { forget, forgetDrops, markOf } from '../forward/tables.ts';
 import { planIdentity, planIdentityRemoval } from '../identity/plan.ts';
-import { hasNetns } from '../netns.ts';
+import { addNetns, hasNetns, isHalfNetns } from '../netns.ts';
 import type { Others } from '../state/records.ts';
 import type { Step } from '../step.ts';
 import { holderSteps } from './holder.ts';
@@ -33,7 +33,7 @@ export async function planAdd(spec: ContainerSpec, others: Others, { undone = fa
 	if (spec.device === 'none')
 		return [{ what: `mkdir -p ${containerCgroup(spec.name)}`, run: () => makeCgroup(spec.name) }];
 	const netns = spec.netns ?? spec.name;
-	const made = spec.netns === null ? [ipStep(null, [`netns add ${netns}`])] : [];
+	const made = spec.netns === null ? [ipStep(null, addNetns(netns))] : [];
 	const there = { netns, hosts, others, undone };
 	const steps = isIpvlan(spec.device)
 		? slaveSteps(spec, spec.device, there)
@@ -56,7 +56,7 @@ export async function planRemove(spec: ContainerSpec, others: Others): Promise<S
 		// a pair goes with its host end, at once; deleting the netns alone would take it along some time later
 		...(mark.hostEnd === null ? [] : [ipStep(null, [`link del dev ${spec.name}`])]),
 		...(await removeSlaveSteps(spec, netns)),
-		...(spec.netns === null && hasNetns(netns) ? [ipStep(null, [`netns del ${netns}`])] : []),
+		...(spec.netns === null && (hasNetns(netns) || isHalfNetns(netns)) ? [ipStep(null, [`netns del ${netns}`])] : []),
 		...routing,
 		...holderSteps(spec),
 		{ what: `forget ${spec.name} in the maps`, run: () => forget(spec, mark, others) },

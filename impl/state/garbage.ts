@@ -1,5 +1,5 @@
 /** What is on this host and ought not to be: what was interrupted, what is dead, what nobody needs any more. */
-import { rmSync, statSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { addressBytes, deviceName, findDevice, isUp, ownAddresses } from '../addresses.ts';
 import { type ContainerSpec, canonical } from '../container.ts';
 import { pairKind } from '../devices/device.ts';
@@ -23,7 +23,7 @@ import { mendIdentity } from '../identity/check.ts';
 import { detachIdentity, pinnedContainers } from '../identity/links.ts';
 import { serviceRows } from '../identity/services.ts';
 import { shareRows } from '../identity/tables.ts';
-import { hasNetns, NETNS_DIR } from '../netns.ts';
+import { hasNetns } from '../netns.ts';
 import { holderBehind } from '../plan/holder.ts';
 import { unpinStep, unusedObjects } from '../plan/objects.ts';
 import { lostRoutes } from '../plan/routes.ts';
@@ -121,15 +121,10 @@ function whyDead({ state, spec }: ContainerRecord): Pick<Garbage, 'what' | 'foun
 	if (spec.identity && cgroupId(cgroupOf(spec)) === null)
 		return { what: 'its cgroup is gone', found: `no ${cgroupOf(spec)}` };
 	if (device === 'none') return null;
-	if (!isNetns(netns ?? name)) return { what: 'its netns is gone', found: `no netns ${netns ?? name}` };
+	if (!hasNetns(netns ?? name)) return { what: 'its netns is gone', found: `no netns ${netns ?? name}` };
 	if (pairKind(device) && findDevice(name) === null)
 		return { what: 'its device is gone', found: `no device ${name} on the host` };
 	return null;
-}
-
-/** A file that nothing is mounted on any more is none: on tmpfs like its folder. */
-function isNetns(name: string): boolean {
-	return hasNetns(name) && statSync(`${NETNS_DIR}/${name}`).dev !== statSync(NETNS_DIR).dev;
 }
 
 /** `all`: those too that go as a whole, and where some do, what hangs on a device that is gone goes with them. */

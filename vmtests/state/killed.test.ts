@@ -188,6 +188,17 @@ describe('killed in the middle, whatever is typed next makes it whole or undoes 
 		expect(points).toBeGreaterThan(6);
 	});
 
+	test('a container on ipvlan, at some of all points', { tags: [FULL], timeout: LONG }, async ({
+		lab,
+		requires,
+		annotate,
+	}) => {
+		await requires('ipvlan', 'tcx');
+		const points = await killAll(await withNetns(lab, { device: 'ipvlan-l2', forward: 'native' }), 29);
+		await annotate(`killed at ${points} points`);
+		expect(points).toBeGreaterThan(6);
+	});
+
 	test('an upgrade, at some of all points', { tags: [FULL], timeout: LONG }, async ({ lab, requires, annotate }) => {
 		await requires('netkit', 'redirect-peer-egress');
 		const points = await killUpgrades(await withNetns(lab, { device: 'netkit-l3', forward: 'redirect-egress' }), 17);
