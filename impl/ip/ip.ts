@@ -23,6 +23,31 @@ export async function ipBatch(place: IpPlace | string | null, commands: readonly
 	if (commands.length) await runIp(where.netns, ipBatchArgs(where), `${commands.join('\n')}\n`);
 }
 
+/** A command of a batch, and what was said of it. */
+export interface Failure {
+	command: string;
+	said: string;
+}
+
+/** Runs every command, also behind those that fail, and answers these. `null` is this netns. */
+export async function ipEach(netns: string | null, commands: readonly string[]): Promise<Failure[]> {
+	if (!commands.length) return [];
+	const input = `${commands.join('\n')}\n`;
+	const args = ['-force', ...ipBatchArgs({})];
+	const { status, stderr } = await runIproute2('ip', args, { netns, input });
+	const failed = failures(stderr, input);
+	if (status !== 0 && !failed.length) throw new DatapathError(`ip ${args.join(' ')} failed`, { log: stderr });
+	return failed;
+}
+
+/** Each ends in `Command failed -:3`. */
+export function failures(stderr: string, input: string): Failure[] {
+	return [...stderr.matchAll(/(.*?)Command failed -:\d+\n?/gs)].map(([whole, said]) => ({
+		command: failedCommand(whole, input) ?? input,
+		said: said!.trim(),
+	}));
+}
+
 /** What `ip -json …` prints: an array of objects as iproute2 names them. `null` is this netns. */
 export async function ipJson<T>(netns: string | null, args: readonly string[]): Promise<T[]> {
 	const text = await runIp(netns, ['-json', ...args]);

@@ -1,11 +1,19 @@
 /** The addresses that no owner of an ipvlan container may take: held as devices/holder.ts says, and following what the host has. */
 import { deviceIndex, findDevice, isUp, linkLocalAddresses, ownAddresses } from '../addresses.ts';
 import { type ContainerSpec, canonical } from '../container.ts';
-import { type Held, HOLDERS, type Holder, type HolderCommands, holderCommands, holderName, isHolder } from '../devices/holder.ts';
+import {
+	type Held,
+	HOLDERS,
+	type Holder,
+	type HolderCommands,
+	holderCommands,
+	holderName,
+	isHolder,
+} from '../devices/holder.ts';
 import { isIpvlan } from '../devices/ipvlan.ts';
 import { DatapathError } from '../errors.ts';
 import { addressesOf } from '../forward/tables.ts';
-import { ipBatch, ipJson } from '../ip/ip.ts';
+import { type Failure, ipBatch, ipEach, ipJson } from '../ip/ip.ts';
 import { hasNetns, isHalfNetns } from '../netns.ts';
 import type { Link } from '../state/host.ts';
 import { readRecords } from '../state/records.ts';
@@ -19,14 +27,15 @@ export function holderSteps({ device, guard, forward }: ContainerSpec): Step[] {
 
 const HOLD: Step = {
 	what: "keep this host's addresses from the slaves of its uplinks",
-	run: async () => hold(await changes()),
+	// what one owner has taken keeps no other container from coming or going: `net check` tells of it
+	run: async () => void (await hold(await changes())),
 };
 
 /** What ought to be held and is not, or the other way round; null: nothing. */
 export async function holderBehind(): Promise<{ found: string; step: Step } | null> {
 	const commands = await changes();
 	const all = [...commands.host, ...commands.inside, ...commands.netns];
-	return all.length ? { found: `to be done: ${all.join('; ')}`, step: HOLD } : null;
+	return all.length ? { found: `to be done: ${all.join('; ')}`, step: { ...HOLD, run: holdAll } } : null;
 }
 
 /** By the records: of this host's containers those that are not on their way out. */
@@ -65,17 +74,21 @@ async function heldNow(): Promise<Held> {
 	);
 }
 
-async function hold({ host, inside, netns }: HolderCommands): Promise<void> {
+/** Answers what could not be held, since a slave has it. */
+async function hold({ host, inside, netns }: HolderCommands): Promise<Failure[]> {
 	await ipBatch(null, host);
-	try {
-		await ipBatch(HOLDERS, inside);
-	} catch (cause) {
-		if (!(cause instanceof DatapathError) || !/in use|already assigned/.test(cause.log ?? '')) throw cause;
-		throw new DatapathError('an ipvlan container has an address that it was not given', {
-			log: `${cause.message}\n${cause.log}`,
-			hint: 'ip -n NAME address, of each ipvlan container; then pathproof net rm NAME',
-			cause,
-		});
-	}
+	const failed = await ipEach(HOLDERS, inside);
+	const other = failed.find(({ said }) => !/in use|already assigned/.test(said));
+	if (other) throw new DatapathError(`ip -n ${HOLDERS} ${other.command} failed`, { log: other.said });
 	await ipBatch(null, netns);
+	return failed;
+}
+
+async function holdAll(): Promise<void> {
+	const failed = await hold(await changes());
+	if (!failed.length) return;
+	throw new DatapathError('an ipvlan container has an address that it was not given', {
+		log: failed.map(({ command, said }) => `${command}: ${said}`).join('\n'),
+		hint: 'ip -n NAME address, of each ipvlan container; then pathproof net rm NAME',
+	});
 }
