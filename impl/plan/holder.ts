@@ -50,8 +50,9 @@ async function changes(): Promise<HolderCommands> {
 	const wanted = uplinks.map((uplink): Holder => {
 		const { device } = slaves.find(({ uplinks: [first] }) => first!.device === uplink)!;
 		const name = holderName(deviceIndex(uplink));
-		const known = isUp(uplink) ? addressesAt(uplink, specs) : (there?.get(name) ?? []);
-		return { name, uplink, device: device as Holder['device'], addresses: [...known] };
+		const lost = isUp(uplink) ? [] : (there?.get(name) ?? []);
+		const addresses = [...new Set([...addressesAt(uplink, specs), ...lost])];
+		return { name, uplink, device: device as Holder['device'], addresses };
 	});
 	return holderCommands(wanted, there ?? (isHalfNetns(HOLDERS) ? 'half made' : null));
 }
