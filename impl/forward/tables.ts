@@ -141,7 +141,7 @@ function put(rows: readonly Row[]): void {
 
 /** By which a container's rows are told from all others, as long as its device and its netns are there. */
 export interface Mark {
-	/** index of its host end, or of its slave that was not moved yet; null: gone, or in its netns */
+	/** index of its host end; null: gone, or of ipvlan, which has none: what has its name is somebody's */
 	hostEnd: number | null;
 	/** null: gone */
 	netns: number | null;
@@ -149,7 +149,7 @@ export interface Mark {
 
 export function markOf(spec: ContainerSpec): Mark {
 	return {
-		hostEnd: findDevice(spec.name),
+		hostEnd: pairKind(spec.device) ? findDevice(spec.name) : null,
 		netns: hasNetns(spec.netns ?? spec.name) ? netnsInode(spec) : null,
 	};
 }

@@ -81,10 +81,16 @@ export async function removeSlaveSteps(spec: ContainerSpec, netns: string): Prom
 		const there = await findGuarded(spec, guard);
 		return there ? [{ what: deletion(there), run: () => removeGuarded(spec, guard) }] : [];
 	}
-	if (!hasNetns(netns)) return [];
+	return [
+		// of a call that was killed before it moved it
+		...((await isSlave(null, spec.name)) ? [ipStep(null, [`link del dev ${spec.name}`])] : []),
+		...(hasNetns(netns) && (await isSlave(netns, INNER)) ? [ipStep(netns, [`link del dev ${INNER}`])] : []),
+	];
+}
+
+async function isSlave(netns: string | null, name: string): Promise<boolean> {
 	const links = await ipJson<{ ifname: string; linkinfo?: { info_kind: string } }>(netns, ['-details', 'link']);
-	const there = links.some(({ ifname, linkinfo }) => ifname === INNER && linkinfo?.info_kind === 'ipvlan');
-	return there ? [ipStep(netns, [`link del dev ${INNER}`])] : [];
+	return links.some(({ ifname, linkinfo }) => ifname === name && linkinfo?.info_kind === 'ipvlan');
 }
 
 function deletion({ netns, device }: Whereabouts): string {

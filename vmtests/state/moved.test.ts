@@ -45,6 +45,18 @@ for (const way of ['is renamed', 'is moved to a netns within that a process is i
 		expect(await on.state.differences(before)).toEqual({});
 	});
 
+test("a device of somebody else's that has an ipvlan container's name stays", { tags: [FULL] }, async ({
+	lab,
+	requires,
+}) => {
+	await requires('ipvlan', 'tcx');
+	const { net, vm } = await scene(lab);
+	await net.addContainer(request('web', { device: 'ipvlan-l2', forward: 'native' }));
+	await vm.exec(['ip', 'link', 'add', 'web', 'type', 'dummy']);
+	await net.removeContainer('web');
+	expect((await vm.exec(['ip', '-o', 'link', 'show', 'type', 'dummy'])).stdout).toMatch(/: web: /);
+});
+
 test('an ipvlan device that is not found stays guarded, and its container stays until it is gone', {
 	tags: [FULL],
 }, async ({ lab, requires }) => {
