@@ -20,8 +20,9 @@ import { readRecords } from '../state/records.ts';
 import type { Step } from '../step.ts';
 
 /** Of a container that comes or goes: none where it changes nothing of what is held. */
-export function holderSteps({ device, guard, forward }: ContainerSpec): Step[] {
-	const concerned = (isIpvlan(device) && guard) || (forward === 'stack' && hasNetns(HOLDERS));
+export function holderSteps({ device, guard, forward, identity }: ContainerSpec): Step[] {
+	// an identity's addresses are the host's
+	const concerned = (isIpvlan(device) && guard) || ((forward === 'stack' || identity) && hasNetns(HOLDERS));
 	return concerned ? [HOLD] : [];
 }
 

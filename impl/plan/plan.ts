@@ -29,7 +29,7 @@ export async function planAdd(spec: ContainerSpec, others: Others, { undone = fa
 	const hosts = ownAddresses();
 	refuse(spec, others, hosts);
 	if (!undone) await refuseTaken(spec, hosts);
-	if (spec.identity) return planIdentity(spec, others);
+	if (spec.identity) return [...planIdentity(spec, others), ...holderSteps(spec)];
 	if (spec.device === 'none')
 		return [{ what: `mkdir -p ${containerCgroup(spec.name)}`, run: () => makeCgroup(spec.name) }];
 	const netns = spec.netns ?? spec.name;
@@ -44,7 +44,8 @@ export async function planAdd(spec: ContainerSpec, others: Others, { undone = fa
 /** For what is whole, half made or half taken away. `others`: the containers that stay. */
 export async function planRemove(spec: ContainerSpec, others: Others): Promise<Step[]> {
 	const netns = spec.netns ?? spec.name;
-	if (spec.identity) return [...(await planIdentityRemoval(spec, others)), ...sharedSteps(spec, others)];
+	if (spec.identity)
+		return [...(await planIdentityRemoval(spec, others)), ...holderSteps(spec), ...sharedSteps(spec, others)];
 	if (spec.device === 'none')
 		return [
 			{ what: `rmdir ${containerCgroup(spec.name)}`, run: () => removeCgroup(spec.name) },

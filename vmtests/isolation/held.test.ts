@@ -1,5 +1,9 @@
 /** What comes for the host stays the host's, though ipvlan would hand it to any slave that has the address. */
 import { describe, expect, type Lab, test } from 'pathproof';
+import { containerSpec } from '../../impl/container.ts';
+import { addressesOf } from '../../impl/forward/tables.ts';
+import { identity } from '../identity/scene.ts';
+import { request, scene } from '../state/scene.ts';
 import { FULL } from '../support/config.ts';
 import { DEVICE_NEEDS } from '../support/device-needs.ts';
 import { turn } from '../support/turns.ts';
@@ -34,6 +38,28 @@ function kept(device: 'ipvlan-l2' | 'ipvlan-l3' | 'ipvlan-l3s'): void {
 describe('on ipvlan-l2', turn(0, 'ipvlan', 'tcx'), () => kept('ipvlan-l2'));
 describe('on ipvlan-l3', { tags: [FULL] }, () => kept('ipvlan-l3'));
 describe('on ipvlan-l3s', { tags: [FULL] }, () => kept('ipvlan-l3s'));
+
+test("the addresses of identities are kept too, and of an uplink that is down the host's", {
+	tags: [FULL],
+	timeout: 300_000,
+}, async ({ lab, requires }) => {
+	await requires('ipvlan', 'tcx', 'modules');
+	const { vm, net, state } = await scene(lab);
+	const before = await state.hostState({ quick: true });
+	const refused = async (address: string) =>
+		(await vm.exec(['ip', '-n', 'web', 'addr', 'add', address, 'dev', 'eth0'], { reject: false })).stderr;
+	await vm.exec(['ip', 'link', 'set', 'dev', 'eth0', 'down']);
+	await net.addContainer(request('web', { device: 'ipvlan-l2', forward: 'native' }));
+	expect(await refused('192.0.2.1/32')).toMatch(IN_USE);
+	await vm.exec(['ip', 'link', 'set', 'dev', 'eth0', 'up']);
+	await net.addContainer(identity('api'));
+	for (const address of addressesOf(containerSpec(identity('api')))) {
+		expect(await refused(address), address).toMatch(IN_USE);
+	}
+	await net.removeContainer('api');
+	await net.removeContainer('web');
+	expect(Object.keys(await state.differences(before))).not.toContain('pins');
+});
 
 test('an address that the host is given later is kept once net gc was told; one that was taken before is told of', {
 	tags: [FULL],
