@@ -51,6 +51,11 @@ const WRONG: [string, Partial<ContainerRequest>, string][] = [
 		{ ipv4 },
 		`${ipv4} is no address that one can be reached by`,
 	]),
+	[
+		"the netns of the host's own slaves",
+		{ netns: 'pathproof.hold' },
+		"the netns pathproof.hold keeps this host's addresses from ipvlan containers",
+	],
 	['no address at all', { ipv6: null }, 'web has no address'],
 	['no uplink', { uplinks: [] }, 'web has no uplink'],
 	[

@@ -1,5 +1,6 @@
 /** A container as its operator describes it: what `net add` is told, what the host remembers, and what is refused at once. */
 import { isIPv4, isIPv6, SocketAddress } from 'node:net';
+import { HOLDERS } from './devices/holder.ts';
 import { DatapathError } from './errors.ts';
 import { type IdentitySpec, identitySpec } from './identity/spec.ts';
 import { isNobodys } from './unicast.ts';
@@ -94,6 +95,8 @@ export function containerSpec(request: ContainerRequest): ContainerSpec {
 		refuse(`${name} cannot have a ${device} and the host's netns`, 'leave the device out, or --mode identity');
 	if (spec.identity && (uplinks.length || spec.netns !== null))
 		refuse(`${name} shares the netns of the host, and its routes`, 'leave uplinks and netns out, or --mode identity');
+	if (spec.netns === HOLDERS)
+		refuse(`the netns ${HOLDERS} keeps this host's addresses from ipvlan containers`, 'another netns, or leave it out');
 	if (device === 'none' && !spec.identity) return spec;
 	if (ipv6 === null && ipv4 === null) refuse(`${name} has no address`, 'give it an IPv6 or an IPv4 address, or both');
 	if (spec.identity) return { ...spec, ipv6: ipv6 && canonical(ipv6) };
