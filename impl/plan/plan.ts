@@ -33,7 +33,9 @@ export async function planAdd(spec: ContainerSpec, others: Others, { undone = fa
 	if (spec.device === 'none')
 		return [{ what: `mkdir -p ${containerCgroup(spec.name)}`, run: () => makeCgroup(spec.name) }];
 	const netns = spec.netns ?? spec.name;
-	const made = spec.netns === null ? [ipStep(null, addNetns(netns))] : [];
+	// one that an interrupted call began goes with what is undone
+	const make = undone ? [`netns add ${netns}`] : addNetns(netns);
+	const made = spec.netns === null ? [ipStep(null, make)] : [];
 	const there = { netns, hosts, others, undone };
 	const steps = isIpvlan(spec.device)
 		? slaveSteps(spec, spec.device, there)
