@@ -93,15 +93,15 @@ struct pseudo_header {
 	__be32 length, next;
 };
 
-/* Solicitation, advertisement, redirect, router messages: what neighbours tell each other. Or it may be:
- * where the type is in the next fragment, nobody here can say (RFC 7112). */
+/* Solicitation, advertisement, redirect, router messages: what neighbours tell each other. Not seen: a type
+ * that is in the next fragment (RFC 7112), or in a page of a NIC's, which cannot be told from that. */
 static __always_inline bool is_neighbour_discovery(void *packet, load_bytes load, const struct route *route)
 {
 	__u8 type;
 
 	return route->family == AF_INET6 && route->upper == IPPROTO_ICMPV6 &&
-	       (load(packet, route->upper_at, &type, sizeof(type)) ||
-		(type >= ROUTER_SOLICITATION && type <= REDIRECT_MESSAGE));
+	       !load(packet, route->upper_at, &type, sizeof(type)) && type >= ROUTER_SOLICITATION &&
+	       type <= REDIRECT_MESSAGE;
 }
 
 static __always_inline int answer_solicitation(struct __sk_buff *skb, const struct container *container)
