@@ -5,7 +5,7 @@
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { withPinned } from '../forward/attach.ts';
-import { PIN_ROOT, withProgram } from '../forward/datapath.ts';
+import { PIN_ROOT, type ProgramName, withProgram } from '../forward/datapath.ts';
 import { detachLink, hasCgroupOrder, linkCgroup, pin } from '../libbpf/attach.ts';
 import { cgroupLinkInfo } from '../libbpf/enumerate.ts';
 import { ATTACH_ORDER, hookOf, type IdentityProgram } from './programs.ts';
@@ -35,12 +35,24 @@ export function attachIdentity(container: string, path: string, cgroup: bigint, 
 	}
 	mkdirSync(join(IDENTITIES, container), { recursive: true });
 	const hook = hookOf(program);
+	linkAndPin(path, program, link.pin, (fd, directory) =>
+		linkCgroup(fd, directory, hook, hasCgroupOrder(fd, hook) ? 'first' : 'none'),
+	);
+}
+
+/** `path`: the cgroup's directory, of which `make` is given the file descriptor, and of the program, to answer the link. */
+export function linkAndPin(
+	path: string,
+	program: ProgramName,
+	at: string,
+	make: (program: number, cgroup: number) => number,
+): void {
 	const directory = openSync(path, 'r');
 	try {
 		withProgram(program, ({ fd }) => {
-			const made = linkCgroup(fd, directory, hook, hasCgroupOrder(fd, hook) ? 'first' : 'none');
+			const made = make(fd, directory);
 			try {
-				pin(made, link.pin);
+				pin(made, at);
 			} finally {
 				closeSync(made);
 			}

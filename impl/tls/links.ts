@@ -2,11 +2,12 @@
  * The programs that turn a container's flows to its forward proxy, on the cgroups of both, each by a link that is pinned in a folder of
  * the container's name.
  */
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { withPinned } from '../forward/attach.ts';
-import { PIN_ROOT, withProgram } from '../forward/datapath.ts';
-import { detachLink, linkCgroup, pin } from '../libbpf/attach.ts';
+import { PIN_ROOT } from '../forward/datapath.ts';
+import { linkAndPin } from '../identity/links.ts';
+import { detachLink, linkCgroup } from '../libbpf/attach.ts';
 import { cgroupLinkInfo } from '../libbpf/enumerate.ts';
 import { ALL_TLS_PROGRAMS, TLS_HOOKS, type TlsProgram } from './programs.ts';
 
@@ -36,19 +37,7 @@ export function attachTls(container: string, path: string, cgroup: bigint, progr
 		unlinkSync(link.pin);
 	}
 	mkdirSync(join(FOLDERS, container), { recursive: true });
-	const directory = openSync(path, 'r');
-	try {
-		withProgram(program, ({ fd }) => {
-			const made = linkCgroup(fd, directory, TLS_HOOKS[program]);
-			try {
-				pin(made, link.pin);
-			} finally {
-				closeSync(made);
-			}
-		});
-	} finally {
-		closeSync(directory);
-	}
+	linkAndPin(path, program, link.pin, (fd, directory) => linkCgroup(fd, directory, TLS_HOOKS[program]));
 }
 
 /** Those of which there are links, or an interrupted call was about to pin some. */
