@@ -103,6 +103,30 @@ test('an address that is shared belongs to each container by its ports', { tags:
 	).rejects.toThrow(`tcp port 443 of ${vip} is api's already`);
 });
 
+test('at an address that is shared the world is answered by the container whose port it is, from that address', {
+	tags: [FULL],
+}, async ({ lab, requires }) => {
+	await requires('modules');
+	const { net, peerCalls, serve, vm } = await identityScene(lab);
+	const vip = '2001:db8:0:2::80';
+	await vm.exec(['ip', 'addr', 'add', `${vip}/128`, 'dev', 'lo', 'nodad']);
+	const shares = (port: number) => (['tcp', 'udp'] as const).map((protocol) => ({ address: vip, port, protocol }));
+	await net.addContainer(identity('web', { shares: shares(80) }));
+	await net.addContainer(identity('api', { shares: shares(443) }));
+	await using _web = await serve('web', vip, 80);
+	await using _api = await serve('api', vip, 443);
+	const asked = [80, 443].flatMap((port): Call[] => [
+		{ call: 'connect', type: 'tcp', to: vip, port },
+		{ call: 'connect', type: 'udp', to: vip, port },
+		{ call: 'sendto', type: 'udp', to: vip, port },
+	]);
+	// a connected socket hears nobody else, and recvmsg names who has answered
+	const answers = await peerCalls(asked);
+	expect(answers.map(({ seen, peer, error }) => error ?? [seen, peer])).toEqual(Array(6).fill([PEER.ipv6, vip]));
+	for (const name of ['web', 'api'])
+		expect((await net.showContainer(name)).identity!.counts).toMatchObject({ FLOWS_IN: 1 });
+});
+
 test('a port below 1024 takes the capability, or a container that is given low ports', {
 	tags: [FULL],
 }, async ({ lab, requires }) => {

@@ -6,6 +6,8 @@ import { ADDRESSES, type Call, cgroup, HOST, identity, identityScene } from './s
 
 const { web, api } = ADDRESSES;
 const SERVICE = '2001:db8:0:2::99';
+/** A cgroup that somebody else made. */
+const UNIT = '/sys/fs/cgroup/unit';
 const TO_PEER: Call = { call: 'connect', type: 'tcp', to: PEER.ipv6, port: 7 };
 
 test('on the command line: says first what it would do, does exactly that, and leaves nothing', {
@@ -48,23 +50,23 @@ test('a cgroup that is there already is used with all that is within it, and lef
 }, async ({ lab, requires }) => {
 	await requires('modules');
 	const { net, state, calls, serve, vm } = await identityScene(lab);
-	await vm.exec(['mkdir', '-p', '/sys/fs/cgroup/unit/inner/worker']);
+	await vm.exec(['mkdir', '-p', `${UNIT}/inner/worker`]);
 	await using _peer = await serve(null, '::', 7);
 	const seen = async (path: string) => (await calls(path, [TO_PEER]))[0]!.seen;
 	const before = await state.hostState();
-	await net.addContainer(identity('web', { cgroup: '/sys/fs/cgroup/unit' }));
-	expect(await seen('/sys/fs/cgroup/unit/inner/worker')).toBe(web.ipv6);
+	await net.addContainer(identity('web', { cgroup: UNIT }));
+	expect(await seen(`${UNIT}/inner/worker`)).toBe(web.ipv6);
 	// a container within a container has the last word
-	await net.addContainer(identity('api', { cgroup: '/sys/fs/cgroup/unit/inner' }));
-	expect(await seen('/sys/fs/cgroup/unit/inner/worker')).toBe(api.ipv6);
-	expect(await seen('/sys/fs/cgroup/unit')).toBe(web.ipv6);
+	await net.addContainer(identity('api', { cgroup: `${UNIT}/inner` }));
+	expect(await seen(`${UNIT}/inner/worker`)).toBe(api.ipv6);
+	expect(await seen(UNIT)).toBe(web.ipv6);
 	const bind: Call = { call: 'bind', type: 'tcp', bind: [api.ipv6, 80] };
-	expect((await calls('/sys/fs/cgroup/unit/inner/worker', [bind]))[0]!.local).toBe(api.ipv6);
-	expect((await calls('/sys/fs/cgroup/unit', [bind]))[0]!.error).toBe('EPERM');
+	expect((await calls(`${UNIT}/inner/worker`, [bind]))[0]!.local).toBe(api.ipv6);
+	expect((await calls(UNIT, [bind]))[0]!.error).toBe('EPERM');
 	const flows = async (name: string) => (await net.showContainer(name)).identity!.counts.FLOWS_OUT;
 	expect([await flows('web'), await flows('api')]).toEqual([2, 1]);
 	await net.removeContainers(['web', 'api']);
-	expect(await seen('/sys/fs/cgroup/unit/inner/worker')).toBe(HOST.ipv6);
+	expect(await seen(`${UNIT}/inner/worker`)).toBe(HOST.ipv6);
 	expect(await state.differences(before)).toEqual({});
 	await expect(net.addContainer(identity('web', { cgroup: '/sys/fs/cgroup/nowhere' }))).rejects.toThrow(
 		'there is no cgroup /sys/fs/cgroup/nowhere',
@@ -73,36 +75,34 @@ test('a cgroup that is there already is used with all that is within it, and lef
 	expect(await state.differences(before)).toEqual({});
 });
 
-test("somebody else's program on the same cgroup has its say, before and after ours", {
+test("somebody else's program on the same cgroup has its say: before ours of what was asked, behind it of what that became", {
 	tags: [FULL],
 }, async ({ lab, requires }) => {
 	await requires('modules');
 	const { net, calls, serve, vm } = await identityScene(lab);
-	await net.addContainer(identity('web'));
-	await using _peer = await serve(null, '::', 7);
+	await vm.exec(['mkdir', UNIT]);
 	await vm.writeFile('/run/refuse.o', await buildProgram('fixtures/refuse-connect.bpf.c'));
 	await vm.exec(['bpftool', 'prog', 'load', '/run/refuse.o', '/sys/fs/bpf/refuse']);
-	const stranger = (what: string) =>
+	const stranger = (what: 'attach' | 'detach') =>
 		vm.exec([
-			'bpftool',
-			'cgroup',
-			what,
-			cgroup('web'),
-			'connect6',
-			'pinned',
-			'/sys/fs/bpf/refuse',
+			...['bpftool', 'cgroup', what, UNIT, 'connect6', 'pinned', '/sys/fs/bpf/refuse'],
 			...(what === 'attach' ? ['multi'] : []),
 		]);
-	const outcome = async () => {
-		const [{ seen, error }] = (await calls('web', [TO_PEER])) as [{ seen?: string; error?: string }];
-		return seen ?? error;
-	};
-	expect(await outcome()).toBe(web.ipv6);
+	await using _peer = await serve(null, '::', 7);
+	const TO_SELF: Call = { call: 'connect', type: 'tcp', to: '::1', port: 7 };
+	const outcomes = async () => (await calls(UNIT, [TO_PEER, TO_SELF])).map(({ seen, error }) => seen ?? error);
+
 	await stranger('attach');
-	expect(await outcome()).toBe('EPERM');
+	await net.addContainer(identity('web', { cgroup: UNIT }));
+	await using _own = await serve(UNIT, '::1', 7);
+	expect(await outcomes()).toEqual([web.ipv6, 'EPERM']);
 	expect(await net.checkHost()).toEqual([]);
 	await stranger('detach');
-	expect(await outcome()).toBe(web.ipv6);
+	expect(await outcomes()).toEqual([web.ipv6, '::1']);
+	// the last to come is asked last: ::1 is the container's own address then
+	await stranger('attach');
+	expect(await outcomes()).toEqual([web.ipv6, '::1']);
+	expect(await net.checkHost()).toEqual([]);
 });
 
 test('one whose cgroup was taken away is dead; one whose cgroup was made anew is given all that it had', {

@@ -13,6 +13,7 @@ export const ADDRESSES = {
 export const HOST = { ipv6: '2001:db8:0:1::1', ipv4: '192.0.2.1' } as const;
 
 const FIXTURES = { calls: '/run/calls.py', echo: '/run/echo.py', steady: '/run/steady.py' } as const;
+const CALLS = ['python3', FIXTURES.calls];
 
 /** What fixtures/identity/calls.py is told, and what it answers. */
 export interface Call {
@@ -60,14 +61,15 @@ export class IdentityScene extends Scene {
 		this.vm.spawn(this.within(name, argv));
 
 	/** `null`: as a process of the host that is in no container. */
-	readonly calls = async (name: string | null, calls: readonly Call[]): Promise<Answer[]> => {
-		const argv = ['python3', FIXTURES.calls];
-		const { stdout } = await this.vm.exec(name === null ? argv : this.within(name, argv), {
-			input: JSON.stringify(calls),
-			timeout: 60_000,
-		});
+	readonly calls = (name: string | null, calls: readonly Call[]): Promise<Answer[]> =>
+		this.#make(calls, name === null ? CALLS : this.within(name, CALLS));
+
+	readonly peerCalls = (calls: readonly Call[]): Promise<Answer[]> => this.#make(calls, CALLS, 'peer');
+
+	async #make(calls: readonly Call[], argv: readonly string[], netns?: string): Promise<Answer[]> {
+		const { stdout } = await this.vm.exec(argv, { input: JSON.stringify(calls), timeout: 60_000, netns });
 		return JSON.parse(stdout) as Answer[];
-	};
+	}
 
 	/** Servers of TCP and UDP, and of SCTP if that is named last, that tell each client whom they take it to be. `null`: of the peer. */
 	readonly serve = async (
