@@ -165,13 +165,13 @@ test('an upgrade of identities fails no call of their programs, and keeps their 
 	const { upgradeTo } = vm.use<typeof import('../support/guest/upgrade.ts')>('vmtests/support/guest/upgrade.ts');
 	expect(await upgradeTo(null)).toEqual([]);
 	const before = (await net.showContainer('api')).attachments;
-	expect(before).toHaveLength(17);
+	expect(before).toHaveLength(18);
 	await using steady = await Steady.start(on, 'api');
 	let upgrades = 0;
 	for (const start = Date.now(); upgrades < 2 || Date.now() - start < 1000 * SECONDS; upgrades++) {
 		const steps = await upgradeTo(upgrades % 2 ? null : PATHPROOF_BPF);
-		// 4 of redirect, 20 of identity, of which each container has 17
-		expect(steps).toHaveLength(4 + 20 + 2 * 17);
+		// 4 of redirect, 21 of identity, of which each container has 18
+		expect(steps).toHaveLength(4 + 21 + 2 * 18);
 		expect(steps).toEqual(expect.arrayContaining(['pin another bind6', 'replace bind6 on the cgroup of api']));
 		await pause(200);
 	}
