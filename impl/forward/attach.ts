@@ -261,9 +261,7 @@ function hasFilters(device: string): boolean {
 /** All that this datapath has attached on this host, or to one of its devices. */
 export function attachments(device?: number): Attachment[] {
 	if (!existsSync(ATTACHMENTS)) return [];
-	const names = readdirSync(ATTACHMENTS);
-	const wanted = device === undefined ? names : names.filter((name) => name.includes(`@${device}@`));
-	return wanted.map((name) => {
+	const all = readdirSync(ATTACHMENTS).map((name) => {
 		const [program = '', ifindex, kind, priority, container = null] = name.split('@');
 		return {
 			program,
@@ -274,6 +272,7 @@ export function attachments(device?: number): Attachment[] {
 			pin: join(ATTACHMENTS, name),
 		};
 	});
+	return device === undefined ? all : all.filter(({ ifindex }) => ifindex === device);
 }
 
 /** `deviceGone`: the device took its attachments along, and only the record is left. */
