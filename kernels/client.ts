@@ -15,9 +15,9 @@ const EXEC_TIMEOUT = 30_000;
 const GRACE = 10_000;
 /**
  * One call may build a whole lab: six seconds' work, and a minute's where many guests share two CPUs without KVM. Or carry half a
- * megabyte over a serial line, which takes its bytes one by one.
+ * megabyte over a serial line, which takes its bytes one by one. An exact guest has one CPU, and each of its instructions is counted.
  */
-const CALL_TIMEOUT = 150_000;
+const CALL_TIMEOUT = { functional: 150_000, exact: 400_000 } as const;
 
 export async function connectPool(socket: string): Promise<PoolClient> {
 	const client = new PoolClient(socket);
@@ -171,7 +171,7 @@ export class PoolVm implements Vm {
 					: async (...args: unknown[]) => {
 							this.#installed ??= this.#installPayload();
 							await this.#installed;
-							return this.#call('call', [module, name, args], CALL_TIMEOUT);
+							return this.#call('call', [module, name, args], CALL_TIMEOUT[this.profile]);
 						},
 		});
 	}
@@ -182,7 +182,7 @@ export class PoolVm implements Vm {
 	}
 
 	async install(files: Record<string, string | Uint8Array>): Promise<void> {
-		await this.#call('install', [files], CALL_TIMEOUT);
+		await this.#call('install', [files], CALL_TIMEOUT[this.profile]);
 	}
 
 	console(): Promise<string> {

@@ -22,7 +22,10 @@ export function register(program: Command): void {
 		.option('--transactions <n>', 'that are counted, a multiple of the flows', positive, TALK.count)
 		.addOption(new Option('--device <name...>', 'all without').choices(DEVICES))
 		.option('--forks <n>', 'fresh guests of each, of which the median is shown', positive, 1)
-		.option('--accept', 'keep what is measured as the budget (fixtures/budgets); without, exit 1 where it is out of it')
+		.option(
+			'--accept',
+			'keep what is measured as the budget (fixtures/budgets); without, exit 1 where it is out of it, or could not be measured',
+		)
 		.option('--svg <file>', 'write the table as a picture, too')
 		.option('--json', 'print one JSON document: fixtures/schemas/perf.json')
 		.addOption(

@@ -321,6 +321,10 @@ const perfDocument = z
 					.describe('null: none is kept of this kernel, lab and size of workload'),
 			}),
 		),
+		failed: z
+			.array(z.strictObject({ kernel, device: z.enum(DEVICES), forward: z.enum(FORWARDS), why: z.string() }))
+			.optional()
+			.describe('what could not be measured, which is in no row; documents of before do not have it'),
 	})
 	.describe('pathproof perf --json. Instructions are not cycles');
 

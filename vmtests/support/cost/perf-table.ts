@@ -27,7 +27,7 @@ const LEGEND = [
 	'none. The talk: what it found in CPU time of its host, on hardware. Hops: packets that waited for the container in a backlog. –: no budget is kept.',
 ];
 
-export function perfTable({ qemu, accel, profile, workload, rows }: PerfDocument): string {
+export function perfTable({ qemu, accel, profile, workload, rows, failed = [] }: PerfDocument): string {
 	const { name, flows, threads, bytes, transactions: count, warm } = workload;
 	const title = `guest instructions per transaction: ${name}, ${flows} flows, ${threads} threads, ${bytes} bytes, ${count} transactions`;
 	const head = ['kernel', 'device', 'forward'];
@@ -44,6 +44,9 @@ export function perfTable({ qemu, accel, profile, workload, rows }: PerfDocument
 		`Profile ${profile}, ${accel}, QEMU ${qemu}, one vCPU for all of it. Instructions are not cycles: they say nothing of caches.`,
 		...whatChanged(changes(rows)),
 		...rows.flatMap((row) => outOfBudget(row, { protocol: name, flows, threads, bytes, count, warm })),
+		...failed.map(
+			({ kernel, device, forward, why }) => `✗ linux ${kernel}: ${device} ${forward} could not be measured: ${why}`,
+		),
 	].join('\n');
 }
 
