@@ -30,6 +30,9 @@ export type HostState = Record<keyof typeof COMMANDS, string>;
 /** What takes longest to look at, and is left out where a host is looked at often: it is as the rest is. */
 const SLOW: (keyof HostState)[] = ['sysctls', 'filters', 'cgroups', 'proxies', 'BPF maps', 'BPF links'];
 
+/** Printed as a hash table has them, which the kernel makes anew as it grows. */
+const UNORDERED: (keyof HostState)[] = ['neighbours', 'proxies'];
+
 /** Between what two commands say. */
 const MARK = '\u0001';
 /** Differ from one look to the next, whoever did nothing. */
@@ -46,7 +49,7 @@ export async function hostState({ quick = false } = {}): Promise<Partial<HostSta
 	const names = (Object.keys(COMMANDS) as (keyof HostState)[]).filter((name) => !quick || !SLOW.includes(name));
 	const script = names.map((name) => `${COMMANDS[name]}; printf '${MARK}'`).join('\n');
 	const parts = (await run(script)).split(MARK);
-	return Object.fromEntries(names.map((name, index) => [name, stable(parts[index] ?? '')]));
+	return Object.fromEntries(names.map((name, index) => [name, stable(name, parts[index] ?? '')]));
 }
 
 /** What differs from `before`, once it has had time to become the same; nothing where nothing does. */
@@ -75,8 +78,14 @@ function without(text: string, other: string): string {
 		.join('\n');
 }
 
-function stable(text: string): string {
-	return VOLATILE.reduce((left, pattern) => left.replace(pattern, ''), text);
+function stable(name: keyof HostState, text: string): string {
+	const lasting = VOLATILE.reduce((left, pattern) => left.replace(pattern, ''), text);
+	if (!UNORDERED.includes(name)) return lasting;
+	const rows = JSON.parse(lasting || '[]') as object[];
+	return rows
+		.map((row) => JSON.stringify(row))
+		.sort()
+		.join('\n');
 }
 
 async function run(script: string): Promise<string> {
