@@ -4,8 +4,9 @@
  * has used: a cost is the median of neighbours.
  */
 import { describe, expect, type Lab, type Remote, test } from 'pathproof';
-import { instructionsPerPacket } from '../support/bench-trace.ts';
 import { FULL } from '../support/config.ts';
+import { COUNTED, measureCost, sumOf } from '../support/cost/measure.ts';
+import type { Workload } from '../support/cost/workload.ts';
 import type { Cost, Footprint } from '../support/guest/scale.ts';
 
 const GUEST = 'vmtests/support/guest/scale.ts';
@@ -71,8 +72,8 @@ describe.for(DEVICES)('$device', ({ device, needs }) => {
 	test(title, { tags: [FULL] }, async ({ lab, requires }) => {
 		await requires('veth', needs);
 		const made = await counted(lab);
-		const { costs, packets } = await lifeOf(made, device, 20);
-		expect(packets.many / packets.few).toBeLessThan(1.02);
+		const { costs, transactions } = await lifeOf(made, device, 20);
+		expect(transactions.many / transactions.few).toBeLessThan(1.02);
 		expect(costAround(costs, 20, 5) / costAround(costs, 10, 5)).toBeLessThan(1.2);
 	});
 
@@ -82,7 +83,7 @@ describe.for(DEVICES)('$device', ({ device, needs }) => {
 	}, async ({ lab, requires, annotate }) => {
 		await requires('veth', needs);
 		const made = await counted(lab);
-		const { costs, packets, before, after } = await lifeOf(made, device, 500);
+		const { costs, transactions, before, after } = await lifeOf(made, device, 500);
 		const each = (of: (one: Footprint) => number) => (of(after) - of(before)) / 500;
 		const memory = each(({ memoryAvailable }) => -memoryAvailable);
 		// a row each in `containers` and `records`, two in `endpoints`
@@ -91,7 +92,7 @@ describe.for(DEVICES)('$device', ({ device, needs }) => {
 		const said = `add ${words.join('; ')}. Each: ${Math.round(memory)} bytes of memory, ${maps} of maps`;
 		await annotate(said);
 		if (process.env.PATHPROOF_SHOW) console.log(said);
-		expect(packets.many / packets.few).toBeLessThan(1.02);
+		expect(transactions.many / transactions.few).toBeLessThan(1.02);
 		const tenth = costAround(costs, 15, 10);
 		expect(costAround(costs, 105, 10) / tenth).toBeLessThan(1.2);
 		expect(costAround(costs, 500, 10) / tenth).toBeLessThan(1.2);
@@ -100,12 +101,11 @@ describe.for(DEVICES)('$device', ({ device, needs }) => {
 	});
 });
 
-/** Instructions of a packet of `web`, with both ends and all between on the one CPU. The first run warms up. */
-async function packetCost(lab: Lab): Promise<number> {
-	await using _server = await lab.peer.spawn(['netserver', '-6', '-D', '-p', '12865']);
-	await lab.peer.listening('t', 12865);
-	await instructionsPerPacket(lab, 500);
-	return await instructionsPerPacket(lab, 500);
+const WORKLOAD: Workload = { protocol: 'tcp_rr', flows: 50, threads: 4, bytes: 1, count: 500, warm: 1000 };
+
+/** Of `web`: what the host, with its container, spends on a transaction with the peer. */
+async function transactionCost(lab: Lab): Promise<number> {
+	return sumOf((await measureCost(lab, WORKLOAD)).spent.host);
 }
 
 /** All of them: added, seen to reach the peer, removed. */
@@ -114,10 +114,10 @@ async function lifeOf(made: Lab, device: Device, count: number) {
 	await guest.routeMany();
 	const before = await guest.footprint();
 	const costs = await add(guest, device, 1, FEW);
-	const few = await packetCost(made);
+	const few = await transactionCost(made);
 	costs.push(...(await add(guest, device, FEW + 1, count)));
-	const many = await packetCost(made);
-	if (process.env.PATHPROOF_SHOW) console.log('per packet', few, many);
+	const many = await transactionCost(made);
+	if (process.env.PATHPROOF_SHOW) console.log('per transaction', few, many);
 	const after = await guest.footprint();
 	// of each its host end, its netns, and the attachment of one program
 	expect(left(after)).toEqual({ pins: before.pins + count, links: before.links + count, netns: before.netns + count });
@@ -129,11 +129,11 @@ async function lifeOf(made: Lab, device: Device, count: number) {
 		});
 	await remove(guest, 1, count);
 	expect(left(await guest.footprint())).toEqual(left(before));
-	return { costs, packets: { few, many }, before, after };
+	return { costs, transactions: { few, many }, before, after };
 }
 
 function counted(lab: (request: object) => Promise<Lab>): Promise<Lab> {
-	return lab({ device: 'veth', forward: 'redirect', tracer: false, profile: 'exact' });
+	return lab({ ...COUNTED, device: 'veth', forward: 'redirect' });
 }
 
 test('typed, an add takes some seconds of an emulated machine, most of them to start Node', { tags: [FULL] }, async ({
