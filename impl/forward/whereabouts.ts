@@ -1,7 +1,7 @@
 /** Where a device is that a program is attached to: who owns its netns may rename it, and move it to a netns within that. */
 import { existsSync } from 'node:fs';
 import { deviceName } from '../addresses.ts';
-import { attachedLinks, linkInfo } from '../libbpf/enumerate.ts';
+import { attachedInOrder, linkInfo } from '../libbpf/enumerate.ts';
 import { everyNetns, inNetns } from '../netns.ts';
 import { type Attachment, withPinned } from './attach.ts';
 
@@ -11,15 +11,15 @@ export interface Whereabouts {
 	device: string;
 }
 
-/** `attachment`: at tcx/egress. Null where no process is in its netns, and `ip netns` has none of it; or there is no such device. */
+/** Null where no process is in its netns, and `ip netns` has none of it; or there is no such device. */
 export function findAttached({ pin }: Attachment): Whereabouts | null {
 	return withPinned(pin, (fd) => {
-		const { id, ifindex } = linkInfo(fd)!;
+		const { id, ifindex, attachType } = linkInfo(fd)!;
 		if (ifindex === 0) return null;
 		for (const netns of everyNetns()) {
 			try {
 				const device = inNetns(netns, () =>
-					attachedLinks(ifindex, 'tcx/egress').includes(id) ? deviceName(ifindex) : null,
+					attachedInOrder(ifindex, attachType).some(({ link }) => link === id) ? deviceName(ifindex) : null,
 				);
 				if (device !== null) return { netns, device };
 			} catch (error) {

@@ -70,8 +70,17 @@ export function attachedPrograms(ifindex: number, kind: Exclude<LinkKind, 'xdp'>
 	return status < 0 ? [] : Array.from({ length: count[0]! }, (_, index) => ids.readUInt32LE(4 * index));
 }
 
-/** The links by which programs are attached to a device of this thread's netns. Empty where there is no such device. */
-export function attachedLinks(ifindex: number, kind: Exclude<LinkKind, 'xdp'>): number[] {
+export interface AttachedProgram {
+	program: number;
+	/** the id of its link; 0: it was attached without one */
+	link: number;
+}
+
+/**
+ * The programs at a TCX or netkit hook of a device of this thread's netns, in the order in which they run. `attachType`: as in
+ * ATTACH_TYPE. Empty where there is no such device.
+ */
+export function attachedInOrder(ifindex: number, attachType: number): AttachedProgram[] {
 	const [programs, links] = [Buffer.alloc(4 * MAX_ATTACHED), Buffer.alloc(4 * MAX_ATTACHED)];
 	// struct bpf_prog_query_opts { size_t sz; …; at 16 __u32 *prog_ids; __u32 count; at 40 __u32 *link_ids; … }
 	const opts = Buffer.alloc(64);
@@ -79,8 +88,12 @@ export function attachedLinks(ifindex: number, kind: Exclude<LinkKind, 'xdp'>): 
 	opts.writeBigUInt64LE(koffi.address(programs), 16);
 	opts.writeUInt32LE(MAX_ATTACHED, 24);
 	opts.writeBigUInt64LE(koffi.address(links), 40);
-	const status: number = native.bpf_prog_query_opts(ifindex, ATTACH_TYPE[kind], opts);
-	return status < 0 ? [] : Array.from({ length: opts.readUInt32LE(24) }, (_, index) => links.readUInt32LE(4 * index));
+	const status: number = native.bpf_prog_query_opts(ifindex, attachType, opts);
+	if (status < 0) return [];
+	return Array.from({ length: opts.readUInt32LE(24) }, (_, index) => ({
+		program: programs.readUInt32LE(4 * index),
+		link: links.readUInt32LE(4 * index),
+	}));
 }
 
 export function programById(id: number): number {

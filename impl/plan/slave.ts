@@ -31,7 +31,7 @@ export async function slaveSteps(
 		attachStep('slave_guard', { device: spec.name, hook: 'tc', point: 'slave-egress' }),
 		attachStep('slave_ingress', { device: spec.name, hook: 'tc', point: 'slave-ingress' }),
 		...HOST_PROGRAMS.map(([program, kind]) => hostStep(program, kind)),
-		attachStep('uplink_guard', { device: uplink!.device, hook: 'tc', point: 'to-wire' }),
+		attachStep('uplink_guard', { device: uplink!.device, hook: 'tc', point: 'to-wire', first: true }),
 		attachStep('ingress_peer', { device: uplink!.device, hook: 'tc', point: 'from-wire' }),
 		attachStep('uplink_ingress', { device: uplink!.device, hook: 'tc', point: 'from-wire', first: true }),
 	];

@@ -13,7 +13,7 @@ import {
 	withPinned,
 } from '../forward/attach.ts';
 import { queryClsact } from '../libbpf/attach.ts';
-import { linkIdentity, linkInfo, programIdentity } from '../libbpf/enumerate.ts';
+import { type AttachedProgram, attachedInOrder, linkIdentity, linkInfo, programIdentity } from '../libbpf/enumerate.ts';
 import { FROM_CONTAINER } from '../plan/pair.ts';
 import { HOST_PROGRAMS } from '../plan/slave.ts';
 
@@ -31,7 +31,7 @@ export function expectedPrograms(spec: ContainerSpec): Placed[] {
 		return [
 			...['slave_guard', 'slave_ingress'].map((program) => ({ program, on: 'eth0 inside' as const })),
 			...HOST_PROGRAMS.map(([program, on]) => ({ program, on })),
-			...['uplink_guard', 'ingress_peer', 'uplink_ingress'].map((program) => ({
+			...[...Object.values(FROM_CONTAINER), 'uplink_guard', 'ingress_peer', 'uplink_ingress'].map((program) => ({
 				program,
 				on: { device: uplinks[0]! },
 			})),
@@ -86,6 +86,20 @@ export function lookAt(attachment: Attachment): Attached {
 		const info = linkInfo(fd);
 		return { ...attachment, link: info?.id ?? null, id: info?.ifindex ? info.program : null };
 	});
+}
+
+/** Whose verdict is the first: what runs before may end the walk, and nobody judges the packet. */
+const FIRST: ReadonlySet<string> = new Set([...Object.values(FROM_CONTAINER), 'uplink_guard', 'uplink_ingress']);
+
+/** What packets meet before a program that is to be the first there. Of filters nothing: lower priorities are other people's. */
+export function programsBefore({ program, kind, ifindex, pin }: Attachment): AttachedProgram[] {
+	if (!FIRST.has(program) || (kind !== 'tcx' && kind !== 'netkit')) return [];
+	const { id, attachType } = withPinned(pin, linkInfo)!;
+	const all = attachedInOrder(ifindex, attachType);
+	return all.slice(
+		0,
+		all.findIndex(({ link }) => link === id),
+	);
 }
 
 /** Of what is pinned at `path`. */

@@ -12,7 +12,7 @@ import { containerRules, isSharedRule, MAIN_FIRST_RULE, usesRoutes } from '../fo
 import { addressesOf, allowedRows, containerRow, endpointRows, type Row } from '../forward/tables.ts';
 import { checkIdentity } from '../identity/check.ts';
 import { checkTls } from '../tls/plan.ts';
-import { attachmentsOf, expectedPrograms, isThere, lookAt, pinnedProgram } from './attached.ts';
+import { attachmentsOf, expectedPrograms, isThere, lookAt, pinnedProgram, programsBefore } from './attached.ts';
 import { type HostFacts, hostFacts, type InnerFacts, innerFacts } from './host.ts';
 import type { ContainerRecord } from './records.ts';
 import { remake } from './words.ts';
@@ -151,9 +151,22 @@ function checkPrograms(spec: ContainerSpec, slave: number | null, lack: Lack): F
 		if (found.id === null)
 			return [lack(what, 'attached', found.kind === 'clsact' ? 'its filter is gone' : 'its link is detached')];
 		const pinned = pinnedProgram(pinPath('programs', program));
-		return found.id === pinned.id
-			? []
-			: [lack(what, `program ${pinned.id}, as all others`, `program ${found.id}`, 'pathproof net upgrade')];
+		const [before] = programsBefore(found);
+		return [
+			...(found.id === pinned.id
+				? []
+				: [lack(what, `program ${pinned.id}, as all others`, `program ${found.id}`, 'pathproof net upgrade')]),
+			...(before
+				? [
+						lack(
+							what,
+							'before all others',
+							`behind program ${before.program}`,
+							before.link ? `bpftool link detach id ${before.link}` : undefined,
+						),
+					]
+				: []),
+		];
 	});
 }
 
