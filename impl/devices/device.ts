@@ -21,12 +21,17 @@ export interface DevicePair {
 	mtu: number;
 }
 
+/** Of a device, as `ip -details` prints them in JSON. */
+export type Settings = Record<string, string | boolean>;
+
 /** Commands for `ip -batch`; nothing here runs them. */
 export interface PairKind {
 	/** in the host's netns: makes both ends, down */
 	create(pair: DevicePair): string[];
 	/** in the host's netns, once the programs are attached: lets packets through */
-	open(pair: DevicePair): string[];
+	open(pair: Pick<DevicePair, 'name'>): string[];
+	/** what `ip -details` says of its host end from then on */
+	opened: Settings;
 	/** frames have MAC addresses, and neighbours have to be found */
 	ethernet: boolean;
 	/** where a program sees what the container sends */

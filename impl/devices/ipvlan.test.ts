@@ -1,5 +1,6 @@
-import { expect, test } from 'vitest';
-import { createSlave, moveSlave, slaveCommands } from './ipvlan.ts';
+import { spawnSync } from 'node:child_process';
+import { expect, onTestFinished, test } from 'vitest';
+import { createSlave, moveSlave, slaveCommands, slaveIdIn } from './ipvlan.ts';
 
 const web = {
 	name: 'web',
@@ -33,4 +34,16 @@ test('in L2 mode a next hop has to be told', () => {
 	expect(() => slaveCommands({ ...web, uplinks: [{ device: 'eth0' }] }, 'ipvlan-l2')).toThrow(
 		'ipvlan-l2 has to be told the next hop beyond eth0',
 	);
+});
+
+test('the number of a device is asked for in the netns where it is, on this machine as root', async () => {
+	const netns = `slave${process.pid}`;
+	const ip = (...words: string[]) => expect(spawnSync('ip', words, { encoding: 'utf8' }).stderr).toBe('');
+	ip('netns', 'add', netns);
+	onTestFinished(() => ip('netns', 'del', netns));
+	// whether this machine has an eth0 of its own or not
+	expect(await slaveIdIn(netns)).toBeNull();
+	ip('-n', netns, 'link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'wire');
+	// of what is no slave
+	expect(await slaveIdIn(netns)).toBe(0);
 });

@@ -5,7 +5,8 @@
 import { readFileSync } from 'node:fs';
 import type { ContainerSpec, Device } from '../container.ts';
 import { DatapathError } from '../errors.ts';
-import { INNER } from './device.ts';
+import { runIproute2 } from '../ip/iproute2.ts';
+import { INNER, type Settings } from './device.ts';
 
 export type IpvlanDevice = Extract<Device, `ipvlan-${string}`>;
 
@@ -20,7 +21,16 @@ export function createSlave({ name, uplinks }: Pick<ContainerSpec, 'name' | 'upl
 
 /** To be typed after `type`. */
 export function slaveKind(device: IpvlanDevice): string {
-	return `ipvlan mode ${device.replace('ipvlan-', '')} private`;
+	return `ipvlan mode ${modeOf(device)} private`;
+}
+
+/** What may be set of any of them, for all, by whoever governs the uplink. */
+export function slaveSettings(device: IpvlanDevice): Settings {
+	return { mode: modeOf(device), private: true };
+}
+
+function modeOf(device: IpvlanDevice): string {
+	return device.replace('ipvlan-', '');
 }
 
 export function moveSlave(name: string, netns: string): string {
@@ -57,4 +67,12 @@ export function slaveCommands(
 /** What the kernel calls it among the slaves of its uplink, never 0: its own netns cannot change it. */
 export function slaveId(name: string): number {
 	return Number(readFileSync(`/sys/class/net/${name}/dev_id`, 'utf8'));
+}
+
+/** The same of a container's device where it is; null where there is none: its owner may have renamed it meanwhile. */
+export async function slaveIdIn(netns: string): Promise<number | null> {
+	// /sys shows the devices of the netns in which it was mounted
+	const words = ['netns', 'exec', netns, 'cat', `/sys/class/net/${INNER}/dev_id`];
+	const { status, stdout } = await runIproute2('ip', words);
+	return status === 0 ? Number(stdout) : null;
 }

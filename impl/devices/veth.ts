@@ -7,6 +7,7 @@ export const VETH: PairKind = {
 	],
 	// nothing to open: a veth pair passes packets from its first moment on
 	open: () => [],
+	opened: {},
 	ethernet: true,
 	hook: 'tc',
 };

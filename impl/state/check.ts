@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { deviceIndex, findDevice } from '../addresses.ts';
 import type { ContainerSpec } from '../container.ts';
 import { pairKind } from '../devices/device.ts';
-import { isIpvlan } from '../devices/ipvlan.ts';
+import { isIpvlan, slaveIdIn } from '../devices/ipvlan.ts';
 import { containerCgroup } from '../devices/none.ts';
 import { devicePair } from '../devices/wiring.ts';
 import { isLoaded, pinPath, withMap } from '../forward/datapath.ts';
@@ -13,6 +13,7 @@ import { addressesOf, allowedRows, containerRow, endpointRows, type Row } from '
 import { checkIdentity } from '../identity/check.ts';
 import { checkTls } from '../tls/plan.ts';
 import { attachmentsOf, expectedPrograms, isThere, lookAt, pinnedProgram, programsBefore } from './attached.ts';
+import { checkForeign, checkSettings } from './device.ts';
 import { type HostFacts, hostFacts, type InnerFacts, innerFacts } from './host.ts';
 import type { ContainerRecord } from './records.ts';
 import { remake } from './words.ts';
@@ -54,18 +55,21 @@ async function checkContainer(
 	if (missing.length)
 		return missing.map(({ device }) => lack(`its uplink ${device}`, `a device ${device}`, 'no such device'));
 	const inner = await innerFacts(spec);
+	const slave = isIpvlan(spec.device) && inner?.link ? await slaveIdIn(spec.netns ?? name) : null;
 	const down = spec.uplinks.filter(({ device }) => !facts.links.get(device)?.flags.includes('UP'));
 	return [
 		...down.map(({ device }) => lack(`its uplink ${device}`, 'up', 'down', `ip link set dev ${device} up`)),
 		...checkHostEnd(spec, facts, lack),
 		...(inner ? checkInside(spec, inner, lack) : []),
+		...checkSettings(spec, facts.links.get(name) ?? null, inner?.link ?? null, lack),
 		...checkPrograms(spec, inner?.link?.ifindex ?? null, lack),
-		...checkRows(spec, facts, lack),
+		...checkRows(spec, facts, slave, lack),
 		...checkRouting(spec, facts, lack),
 	];
 }
 
-type Lack = (what: string, expected: string, found: string, hint?: string) => Finding;
+/** Of one container. Without a hint, what makes it anew. */
+export type Lack = (what: string, expected: string, found: string, hint?: string) => Finding;
 
 function checkHostEnd(spec: ContainerSpec, facts: HostFacts, lack: Lack): Finding[] {
 	const { name } = spec;
@@ -138,6 +142,7 @@ function checkInside(spec: ContainerSpec, { link, defaults }: InnerFacts, lack: 
 				? []
 				: [lack(`its IPv${family} default route`, 'by eth0', 'no such route')],
 		),
+		...checkForeign(spec, link, lack),
 	];
 }
 
@@ -170,22 +175,22 @@ function checkPrograms(spec: ContainerSpec, slave: number | null, lack: Lack): F
 	});
 }
 
-/** `slave` of struct endpoint: the kernel's own number of an ipvlan device, told only where the device was made. */
+/** `slave` of struct endpoint: by it the programs know an ipvlan container's device. */
 const SLAVE = { start: 4, end: 8 } as const;
 
-function checkRows(spec: ContainerSpec, facts: HostFacts, lack: Lack): Finding[] {
+/** `slave`: what the kernel says of that device; null: it is none, or not there. */
+function checkRows(spec: ContainerSpec, facts: HostFacts, slave: number | null, lack: Lack): Finding[] {
 	if (!isLoaded()) return [lack('the datapath', 'loaded', 'nothing is pinned')];
 	const kind = pairKind(spec.device);
 	const pair = devicePair(spec.name, spec.netns ?? spec.name, facts.links.get(spec.name)?.mtu ?? 0);
-	const slave = isIpvlan(spec.device);
 	const rows: Row[] = [
 		...(kind ? [containerRow(spec, kind, pair.hostMac)] : []),
-		...endpointRows(spec, 0),
+		...endpointRows(spec, slave ?? 0),
 		...allowedRows(spec),
 	];
 	return rows.flatMap(({ map, key, value }) => {
 		const found = withMap(map, (open) => open.lookup(key));
-		if (slave && map === 'endpoints') found?.fill(0, SLAVE.start, SLAVE.end);
+		if (isIpvlan(spec.device) && slave === null && map === 'endpoints') found?.fill(0, SLAVE.start, SLAVE.end);
 		if (found?.equals(value)) return [];
 		return [
 			lack(

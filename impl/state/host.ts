@@ -1,6 +1,6 @@
 /** What iproute2 says of this host and of a container's netns, as far as a container is concerned. */
 import type { ContainerSpec } from '../container.ts';
-import { INNER } from '../devices/device.ts';
+import { INNER, type Settings } from '../devices/device.ts';
 import { FAMILIES, type Family, ipJson } from '../ip/ip.ts';
 import { hasNetns } from '../netns.ts';
 
@@ -10,6 +10,8 @@ export interface Link {
 	flags: string[];
 	mtu: number;
 	addr_info: { local: string; prefixlen: number }[];
+	/** of those that have a kind, and are not hardware */
+	linkinfo?: { info_data?: Settings };
 }
 
 export interface Route {
@@ -40,7 +42,7 @@ export interface HostFacts {
 
 export async function hostFacts(): Promise<HostFacts> {
 	const [links, routes, rules, neighbours] = await Promise.all([
-		ipJson<Link>(null, ['address']),
+		ipJson<Link>(null, ['-details', 'address']),
 		families<Route>(['route', 'show', 'table', 'all']),
 		hostRules(() => []),
 		ipJson<HostFacts['neighbours'][number]>(null, ['neigh', 'show', 'nud', 'permanent']),
@@ -74,7 +76,7 @@ export async function innerFacts(spec: Pick<ContainerSpec, 'name' | 'netns'>): P
 	const netns = spec.netns ?? spec.name;
 	if (!hasNetns(netns)) return null;
 	const [links, six, four] = await Promise.all([
-		ipJson<Link>(netns, ['address']),
+		ipJson<Link>(netns, ['-details', 'address']),
 		...FAMILIES.map((family) => ipJson<Route>(netns, [family, 'route', 'show', 'default'])),
 	]);
 	const by = (family: 4 | 6, routes: Route[]) =>

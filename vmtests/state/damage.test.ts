@@ -55,6 +55,26 @@ const ROUTING = (sysctl: string): Damage[] => [
 	{ by: `sysctl -qw ${sysctl}=0`, finds: [`the sysctl ${sysctl}`] },
 ];
 
+const SETTING = 'of eth0 in its netns';
+/** The same row, of a device that ipvlan calls 99. */
+const OTHER_SLAVE = `set -- $(bpftool -j map lookup pinned ${PINS}/maps/endpoints key ${ADDRESS} |
+		sed 's/.*"value":\\[\\([^]]*\\)\\].*/\\1/; s/"//g; s/,/ /g')
+	head="$1 $2 $3 $4"; shift 5
+	bpftool map update pinned ${PINS}/maps/endpoints key ${ADDRESS} value $head 0x63 $*`;
+
+/** Of every slave; `other`: a mode that is not its own. */
+const OF_SLAVE = (other: 'l2' | 'l3'): Damage[] => [
+	{ by: 'ip -n web link set dev eth0 type ipvlan bridge', finds: [`the setting private ${SETTING}`] },
+	{ by: `ip -n web link set dev eth0 type ipvlan mode ${other} private`, finds: [`the setting mode ${SETTING}`] },
+	{ by: OTHER_SLAVE, finds: ['its row of the map endpoints'] },
+];
+
+/** Of those among which ipvlan looks for each destination. */
+const TAKEN: Damage[] = ['2001:db8:5::1/128', '203.0.113.1/32'].map((address) => ({
+	by: `ip -n web addr add ${address} dev eth0`,
+	finds: [`${address.replace(/\/.*/, '')} on eth0 in its netns`],
+}));
+
 const VIP = '2001:db8:0:2::80';
 const SERVICE = '2001:db8:0:2::99';
 const CGROUP = '/sys/fs/cgroup/pathproof/web';
@@ -135,6 +155,8 @@ describe('net check finds what was damaged, and says what to type', () => {
 			...COMMON.slice(0, 1),
 			...AT_UPLINK.slice(0, 1),
 			{ by: detach('egress_fib', 'web'), finds: ['egress_fib on web'] },
+			{ by: 'ip link set dev web type netkit blackhole', finds: ['the setting policy of web'] },
+			{ by: 'ip link set dev web type netkit peer blackhole', finds: ['the setting peer_policy of web'] },
 			...ROUTING('net/ipv6/conf/web/forwarding'),
 		]);
 	});
@@ -146,6 +168,35 @@ describe('net check finds what was damaged, and says what to type', () => {
 			request('web', { device: 'veth', forward: 'stack' }),
 			ROUTING('net/ipv6/conf/all/forwarding'),
 		);
+	});
+
+	test('of a slave of the uplink', { tags: [FULL], timeout: 900_000 }, async ({ lab, requires }) => {
+		await requires('ipvlan', 'tcx');
+		const on = await scene(lab);
+		const slave = (device: 'ipvlan-l2' | 'ipvlan-l3') => request('web', { device, forward: 'native' });
+		await isFoundAndMended(on, slave('ipvlan-l2'), OF_SLAVE('l3'));
+		await on.net.removeContainer('web');
+		await isFoundAndMended(on, slave('ipvlan-l3'), [...OF_SLAVE('l2'), ...TAKEN]);
+	});
+
+	test('of a hook where somebody has put a program before ours', { tags: [FULL], timeout: 300_000 }, async ({
+		lab,
+		requires,
+	}) => {
+		await requires('veth', 'ipvlan', 'tcx');
+		const { net, vm, lab: made } = await scene(lab);
+		for (const [device, forward, on, judge] of [
+			['veth', 'redirect', 'web', 'egress_neigh on web'],
+			['ipvlan-l2', 'native', 'eth0', 'uplink_ingress on eth0'],
+		] as const) {
+			await net.addContainer(request('web', { device, forward }));
+			await made.load('fixtures/stranger.bpf.c', { device: on });
+			const findings = await net.checkHost();
+			expect(findings.map(({ what, expected }) => [what, expected])).toEqual([[judge, 'before all others']]);
+			await vm.exec(findings[0]!.hint.split(' '));
+			expect(await net.checkHost()).toEqual([]);
+			await net.removeContainer('web');
+		}
 	});
 
 	test('of an identity, whose programs run on', { tags: [FULL], timeout: 900_000 }, async ({ lab, requires }) => {
