@@ -29,7 +29,7 @@ export async function planAdd(spec: ContainerSpec, others: Others, { undone = fa
 	const hosts = ownAddresses();
 	refuse(spec, others, hosts);
 	if (!undone) await refuseTaken(spec, hosts);
-	if (spec.identity) return [...planIdentity(spec, others), ...holderSteps(spec)];
+	if (spec.identity) return [...planIdentity(spec, others), ...(await holderSteps(spec, others, 'comes'))];
 	if (spec.device === 'none')
 		return [{ what: `mkdir -p ${containerCgroup(spec.name)}`, run: () => makeCgroup(spec.name) }];
 	const netns = spec.netns ?? spec.name;
@@ -40,14 +40,18 @@ export async function planAdd(spec: ContainerSpec, others: Others, { undone = fa
 	const steps = isIpvlan(spec.device)
 		? slaveSteps(spec, spec.device, there)
 		: pairSteps(spec, pairKind(spec.device)!, there);
-	return [...holderSteps(spec), ...made, ...(await steps)];
+	return [...(await holderSteps(spec, others, 'comes')), ...made, ...(await steps)];
 }
 
 /** For what is whole, half made or half taken away. `others`: the containers that stay. */
 export async function planRemove(spec: ContainerSpec, others: Others): Promise<Step[]> {
 	const netns = spec.netns ?? spec.name;
 	if (spec.identity)
-		return [...(await planIdentityRemoval(spec, others)), ...holderSteps(spec), ...sharedSteps(spec, others)];
+		return [
+			...(await planIdentityRemoval(spec, others)),
+			...(await holderSteps(spec, others, 'goes')),
+			...sharedSteps(spec, others),
+		];
 	if (spec.device === 'none')
 		return [
 			{ what: `rmdir ${containerCgroup(spec.name)}`, run: () => removeCgroup(spec.name) },
@@ -61,7 +65,7 @@ export async function planRemove(spec: ContainerSpec, others: Others): Promise<S
 		...(await removeSlaveSteps(spec, netns)),
 		...(spec.netns === null && (hasNetns(netns) || isHalfNetns(netns)) ? [ipStep(null, [`netns del ${netns}`])] : []),
 		...routing,
-		...holderSteps(spec),
+		...(await holderSteps(spec, others, 'goes')),
 		{ what: `forget ${spec.name} in the maps`, run: () => forget(spec, mark, others) },
 		{
 			what: `remove the pins of ${spec.name}`,
