@@ -64,7 +64,7 @@ export async function addContainer(
 				? []
 				: [{ what: 'load the programs, and pin them', run: () => ensureLoaded() }]),
 			{ what: `record that ${name} is being added`, run: () => writeRecord({ state: 'adding', spec }) },
-			...(await planAdd(spec, others, { undone: record !== null })),
+			...(await planAdd(spec, others, record?.spec ?? null)),
 			{ what: `record that ${name} is there`, run: () => writeRecord({ state: 'ready', spec }) },
 		];
 		if (how.dryRun) return tell([...undoing, ...steps], how);

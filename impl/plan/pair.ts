@@ -10,18 +10,23 @@ import type { Step } from '../step.ts';
 import { routeSteps } from './routes.ts';
 import { attachStep, ipStep } from './steps.ts';
 
-/** `hosts`: the addresses of this host. `others` and `undone`: as of planAdd. */
+/** `hosts`: the addresses of this host. `others` and `begun`: as of planAdd. */
 export async function pairSteps(
 	spec: ContainerSpec,
 	kind: PairKind,
-	{ netns, hosts, others, undone }: { netns: string; hosts: readonly string[]; others: Others; undone: boolean },
+	{
+		netns,
+		hosts,
+		others,
+		begun,
+	}: { netns: string; hosts: readonly string[]; others: Others; begun: ContainerSpec | null },
 ): Promise<Step[]> {
 	const pair = devicePair(spec.name, netns, smallestMtu(spec.uplinks));
 	return [
 		ipStep(null, kind.create(pair)),
 		...tableSteps(spec, kind, pair, hosts),
 		...attachSteps(spec, kind),
-		...(await routeSteps(spec, others, undone)),
+		...(await routeSteps(spec, others, begun)),
 		ipStep(null, [...hostCommands(spec, kind, pair), ...kind.open(pair)]),
 		...neighbourSteps(hostNeighbours(spec, kind, pair)),
 		ipStep(netns, innerCommands(spec, kind, pair)),

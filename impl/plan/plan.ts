@@ -1,6 +1,6 @@
 /** What has to be done on this host to add a container, or to take one away: steps, in the order in which they are safe. */
 import { findDevice, ownAddresses } from '../addresses.ts';
-import type { ContainerSpec } from '../container.ts';
+import { type ContainerSpec, canonical } from '../container.ts';
 import { pairKind } from '../devices/device.ts';
 import { isIpvlan } from '../devices/ipvlan.ts';
 import { containerCgroup, makeCgroup, removeCgroup } from '../devices/none.ts';
@@ -8,7 +8,7 @@ import { attachments, detachAll, detachOne, isGone, isOfHost } from '../forward/
 import { unload } from '../forward/datapath.ts';
 import { restoreLinkdown, unusedSwitches } from '../forward/linkdown.ts';
 import { hasSwitched, restoreForwarding } from '../forward/stack.ts';
-import { forget, forgetDrops, markOf } from '../forward/tables.ts';
+import { addressesOf, forget, forgetDrops, markOf } from '../forward/tables.ts';
 import { planIdentity, planIdentityRemoval } from '../identity/plan.ts';
 import { addNetns, hasNetns, isHalfNetns } from '../netns.ts';
 import type { Others } from '../state/records.ts';
@@ -22,25 +22,31 @@ import { isGuardedSlave, removeSlaveSteps, slaveSteps } from './slave.ts';
 import { ipStep } from './steps.ts';
 
 /**
- * `others`: the containers of this host already. `undone`: what an interrupted call left under this name is gone by then. Throws a
- * DatapathError for what cannot be done here.
+ * `others`: the containers of this host already. `begun`: what an interrupted call left under this name, whatever that was to be, and
+ * what is gone by then; null: nothing. Throws a DatapathError for what cannot be done here.
  */
-export async function planAdd(spec: ContainerSpec, others: Others, { undone = false } = {}): Promise<Step[]> {
-	const hosts = ownAddresses();
+export async function planAdd(spec: ContainerSpec, others: Others, begun: ContainerSpec | null): Promise<Step[]> {
+	const hosts = begun?.identity ? addressesWithout(begun) : ownAddresses();
 	refuse(spec, others, hosts);
-	if (!undone) await refuseTaken(spec, hosts);
+	await refuseTaken(spec, begun);
 	if (spec.identity) return [...planIdentity(spec, others), ...(await holderSteps(spec, others, 'comes'))];
 	if (spec.device === 'none')
 		return [{ what: `mkdir -p ${containerCgroup(spec.name)}`, run: () => makeCgroup(spec.name) }];
 	const netns = spec.netns ?? spec.name;
 	// one that an interrupted call began goes with what is undone
-	const make = undone ? [`netns add ${netns}`] : addNetns(netns);
+	const make = begun && begun.device !== 'none' ? [`netns add ${netns}`] : addNetns(netns);
 	const made = spec.netns === null ? [ipStep(null, make)] : [];
-	const there = { netns, hosts, others, undone };
+	const there = { netns, hosts, others, begun };
 	const steps = isIpvlan(spec.device)
 		? slaveSteps(spec, spec.device, there)
 		: pairSteps(spec, pairKind(spec.device)!, there);
 	return [...(await holderSteps(spec, others, 'comes')), ...made, ...(await steps)];
+}
+
+/** Of this host, once an identity is undone: until then its own are among them. */
+function addressesWithout(identity: ContainerSpec): string[] {
+	const leaving = addressesOf(identity);
+	return ownAddresses().filter((address) => !leaving.includes(canonical(address)));
 }
 
 /** For what is whole, half made or half taken away. `others`: the containers that stay. */

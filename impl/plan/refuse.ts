@@ -27,7 +27,8 @@ export function refuse(spec: ContainerSpec, others: Others, hosts: readonly stri
 	if (taken) throw new DatapathError(`${taken} is another container's already`, { hint: 'pathproof net ls' });
 	// without, nobody shares or serves anything
 	if (spec.identity || isLoaded('identity')) refuseClaims(spec, [...others()], hosts);
-	if (spec.device !== 'none') refuseOwn(spec, hosts);
+	// an identity's become the host's, and go with it
+	if (spec.device !== 'none' || spec.identity) refuseOwn(spec, hosts);
 	const netnsOf = ({ netns, name }: ContainerSpec) => netns ?? name;
 	const owner =
 		spec.netns === null
@@ -62,17 +63,19 @@ function refuseOwn(spec: ContainerSpec, hosts: readonly string[]): void {
 		});
 }
 
-/** What is there already is somebody's: neither used nor, when something fails, taken away. */
-export async function refuseTaken(spec: ContainerSpec, hosts: readonly string[]): Promise<void> {
-	// an identity's addresses become the host's, and go with it
-	if (spec.identity) return refuseOwn(spec, hosts);
-	const what = hasNetns(spec.name) && spec.netns === null ? 'netns' : findDevice(spec.name) ? 'device' : null;
+/** What is there already is somebody's: neither used nor, when something fails, taken away. `begun`: as of planAdd. */
+export async function refuseTaken(spec: ContainerSpec, begun: ContainerSpec | null): Promise<void> {
+	if (spec.identity) return;
+	// of one without a device there is neither
+	const before = begun?.device === 'none' ? null : begun;
+	const isNetns = spec.netns === null && hasNetns(spec.name) && before?.netns !== null;
+	const what = isNetns ? 'netns' : !before && findDevice(spec.name) ? 'device' : null;
 	if (what)
 		throw new DatapathError(`there is a ${what} ${spec.name} already`, {
 			hint:
 				what === 'netns' ? `ip netns del ${spec.name}, or another name` : `ip link del ${spec.name}, or another name`,
 		});
-	if (spec.netns === null || spec.device === 'none') return;
+	if (spec.netns === null || spec.device === 'none' || spec.netns === before?.netns) return;
 	const links = await ipJson<{ ifname: string }>(spec.netns, ['link']);
 	if (links.some(({ ifname }) => ifname === INNER))
 		throw new DatapathError(`there is a device ${INNER} in the netns ${spec.netns} already`, {

@@ -20,11 +20,11 @@ import { type Others, readRecords } from '../state/records.ts';
 import type { Step } from '../step.ts';
 import { ipStep, ipSteps } from './steps.ts';
 
-/** `others` and `undone`: as of planAdd. */
-export async function routeSteps(spec: ContainerSpec, others: Others, undone: boolean): Promise<Step[]> {
+/** `others` and `begun`: as of planAdd. */
+export async function routeSteps(spec: ContainerSpec, others: Others, begun: ContainerSpec | null): Promise<Step[]> {
 	if (!usesRoutes(spec)) return [];
 	// the rule that an interrupted call of the only one made is there now, and goes with what is undone first
-	const shared = undone && !others().some(usesRoutes) ? [] : await sharedRules();
+	const shared = begun && usesRoutes(begun) && !others().some(usesRoutes) ? [] : await sharedRules();
 	return [
 		...forwardingSteps(spec),
 		...(linkdownSwitches(spec).length

@@ -20,11 +20,16 @@ export function isGuardedSlave({ device, guard }: ContainerSpec): boolean {
 	return isIpvlan(device) && guard;
 }
 
-/** `hosts`: the addresses of this host. `others` and `undone`: as of planAdd. */
+/** `hosts`: the addresses of this host. `others` and `begun`: as of planAdd. */
 export async function slaveSteps(
 	spec: ContainerSpec,
 	device: IpvlanDevice,
-	{ netns, hosts, others, undone }: { netns: string; hosts: readonly string[]; others: Others; undone: boolean },
+	{
+		netns,
+		hosts,
+		others,
+		begun,
+	}: { netns: string; hosts: readonly string[]; others: Others; begun: ContainerSpec | null },
 ): Promise<Step[]> {
 	const [uplink] = spec.uplinks;
 	const guards: Step[] = [
@@ -52,7 +57,7 @@ export async function slaveSteps(
 			},
 		},
 		...(spec.guard ? guards : []),
-		...(await routeSteps(spec, others, undone)),
+		...(await routeSteps(spec, others, begun)),
 		ipStep(null, [moveSlave(spec.name, netns)]),
 		ipStep(netns, slaveCommands(spec, device)),
 	];
