@@ -6,6 +6,7 @@ import { withMap } from '../forward/datapath.ts';
 import type { Row } from '../forward/tables.ts';
 import { u32 } from '../libbpf/map.ts';
 import { type ContainerRecord, readRecords } from '../state/records.ts';
+import { cgroupId, cgroupOf } from './cgroup.ts';
 import type { Serve } from './spec.ts';
 import { shareKey } from './tables.ts';
 
@@ -54,10 +55,14 @@ export function backendAddress({ ipv6, ipv4 }: ContainerSpec, { address }: Serve
 	return address.includes(':') ? ipv6 : ipv4;
 }
 
-/** Whoever was killed may have taken one that is not ready from its services already. `changed`: as it is from now on, ready or not. */
+/**
+ * Whoever was killed may have taken one that is not ready from its services already, and nobody listens in one whose cgroup is gone.
+ * `changed`: as it is from now on, ready or not.
+ */
 export function backendsOf(records: readonly ContainerRecord[], changed: ContainerSpec | null): ContainerSpec[] {
 	const ready = records.filter(({ state, spec }) => state === 'ready' && spec.identity && spec.name !== changed?.name);
-	return [...ready.map(({ spec }) => spec), ...(changed ? [changed] : [])];
+	const all = [...ready.map(({ spec }) => spec), ...(changed ? [changed] : [])];
+	return all.filter((spec) => cgroupId(cgroupOf(spec)) !== null);
 }
 
 /** What they serve, and nothing else. `changed`: as above. */

@@ -116,7 +116,7 @@ export class PrivateHost implements AsyncDisposable {
 }
 
 /** Where cgroups of version 2 are; null: nowhere. */
-function cgroupRoot(): string | null {
+export function cgroupRoot(): string | null {
 	const line = readFileSync('/proc/self/mounts', 'latin1')
 		.split('\n')
 		.find((one) => one.split(' ')[2] === 'cgroup2');
