@@ -26,7 +26,7 @@ export function planIdentity(spec: ContainerSpec, others: Others): Step[] {
 	const identity = spec.identity!;
 	const path = cgroupOf(spec);
 	const identities = [...others().filter((other) => other.identity)];
-	refuse(spec, identities);
+	refuse(spec, identities, [...others('ready').filter((other) => other.identity)]);
 	const [first, ...rest] = identityPrograms(identity);
 	const attach = (program: typeof first & string): Step => ({
 		what: `attach ${program} to ${path}`,
@@ -108,8 +108,8 @@ export async function planIdentityRemoval(spec: ContainerSpec, others: Others): 
 	];
 }
 
-/** What no interrupted call can have left. */
-function refuse(spec: ContainerSpec, others: readonly ContainerSpec[]): void {
+/** What no interrupted call can have left. `ready`: those of the others that stay. */
+function refuse(spec: ContainerSpec, others: readonly ContainerSpec[], ready: readonly ContainerSpec[]): void {
 	const path = cgroupOf(spec);
 	const id = cgroupId(path);
 	if (spec.identity!.cgroup !== null && id === null)
@@ -124,7 +124,8 @@ function refuse(spec: ContainerSpec, others: readonly ContainerSpec[]): void {
 			throw new DatapathError(`${spec.name} has no address of the family of ${serve.address}`, {
 				hint: 'a further --ip',
 			});
-		const beside = others.flatMap(({ identity }) => identity!.serves).filter((other) => isSame(other, serve));
+		// those too whose cgroup is gone: it may be made anew
+		const beside = ready.flatMap(({ identity }) => identity!.serves).filter((other) => isSame(other, serve));
 		if (beside.length >= MAX_BACKENDS)
 			throw new DatapathError(`${words([serve])} has ${MAX_BACKENDS} containers behind it already`, {
 				hint: 'pathproof net ls',

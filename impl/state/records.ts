@@ -17,20 +17,20 @@ export interface ContainerRecord {
 const NAME_SIZE = 16;
 const RECORD_SIZE = 1024;
 
-/** Containers, looked up one by one as far as they are asked for: a host may have hundreds. Each call begins anew. */
-export type Others = () => IteratorObject<ContainerSpec, undefined>;
+/** Containers, looked up one by one as far as they are asked for: a host may have hundreds. Each call begins anew. `state`: those alone. */
+export type Others = (state?: ContainerRecord['state']) => IteratorObject<ContainerSpec, undefined>;
 
 /** All, in the order of their names; none where there is no datapath. */
 export function readRecords(): ContainerRecord[] {
 	return [...eachRecord()].sort((a, b) => (a.spec.name < b.spec.name ? -1 : 1));
 }
 
-/** All but these, in no order. */
-export function othersThan(names: ReadonlySet<string>): Others {
-	return () =>
-		eachRecord()
-			.map(({ spec }) => spec)
-			.filter(({ name }) => !names.has(name));
+/** All but these, in no order. `read`: what was read already, for who looks at all of them more than once. */
+export function othersThan(names: ReadonlySet<string>, read?: readonly ContainerRecord[]): Others {
+	return (wanted) =>
+		(read?.values() ?? eachRecord())
+			.filter(({ state, spec }) => !names.has(spec.name) && (wanted === undefined || wanted === state))
+			.map(({ spec }) => spec);
 }
 
 function* eachRecord(): Generator<ContainerRecord, undefined> {
