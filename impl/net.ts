@@ -49,7 +49,6 @@ export async function addContainer(
 	await ensureObjects();
 	return locked(async () => {
 		const record = readRecord(name);
-		const others = othersThan(new Set([name]));
 		if (record?.state === 'ready') {
 			if (!sameSpec(record.spec, spec)) {
 				throw new DatapathError(`there is a container ${name} already, and it is another one`, {
@@ -58,6 +57,8 @@ export async function addContainer(
 			}
 			return how.dryRun ? [] : attachmentsOf(spec);
 		}
+		// for an identity, all of them are asked several things
+		const others = othersThan(new Set([name]), spec.identity && readRecords());
 		const undoing = record ? await stepsToRemove(record.spec, others) : [];
 		const steps = [
 			...(isLoaded() && !unloads(undoing)

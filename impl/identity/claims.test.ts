@@ -17,7 +17,8 @@ const veth = containerSpec({
 	...{ name: 'veth', device: 'veth', forward: 'redirect', uplinks: [{ device: 'eth0' }] },
 	ipv6: '2001:db8::20',
 });
-const said = (spec: ContainerSpec, others: ContainerSpec[]) => () => refuseClaims(spec, others, HOSTS);
+/** The others can be gone through once. */
+const said = (spec: ContainerSpec, others: ContainerSpec[]) => () => refuseClaims(spec, others.values(), HOSTS);
 
 test('a port of an address can be shared unless that is another container, whatever device this has', () => {
 	const api = (address: string) => container('api', { ipv6: '2001:db8::11' }, shares(address));

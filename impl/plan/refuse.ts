@@ -20,13 +20,14 @@ export function refuse(spec: ContainerSpec, others: Others, hosts: readonly stri
 		throw new DatapathError('this kernel lacks redirect-peer-egress: bpf_redirect_peer with BPF_F_EGRESS (7.3)', {
 			hint: '--forward redirect',
 		});
+	// of the map first: it costs the same whatever the number of the others
 	const taken = addressesOf(spec).find(
 		(address) =>
 			(spec.identity || isEndpoint(address)) && others().some((other) => addressesOf(other).includes(address)),
 	);
 	if (taken) throw new DatapathError(`${taken} is another container's already`, { hint: 'pathproof net ls' });
 	// without, nobody shares or serves anything
-	if (spec.identity || isLoaded('identity')) refuseClaims(spec, [...others()], hosts);
+	if (spec.identity || isLoaded('identity')) refuseClaims(spec, others(), hosts);
 	// an identity's become the host's, and go with it
 	if (spec.device !== 'none' || spec.identity) refuseOwn(spec, hosts);
 	const netnsOf = ({ netns, name }: ContainerSpec) => netns ?? name;
