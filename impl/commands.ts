@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { DEVICES, FORWARDS } from './container.ts';
 import { describeContainer, describeFinding, describeList } from './describe.ts';
 import type { Serve, Share } from './identity/spec.ts';
-import { type Change, change, DRY_RUN, example, JSON_HELP, type Output, print, requireRoot } from './output.ts';
+import { asRoot, type Change, change, DRY_RUN, example, JSON_HELP, type Output, print } from './output.ts';
 import { parseRanges, parseRequest, parseServe, parseShare, type RequestOptions, usage } from './request.ts';
 import { registerTls } from './tls/commands.ts';
 
@@ -199,11 +199,7 @@ async function upgrade({ json, dryRun }: Change): Promise<void> {
 	});
 }
 
-/** Not imported above: --help needs neither libbpf nor root. */
-async function datapath(): Promise<typeof import('./net.ts')> {
-	requireRoot();
-	return import('./net.ts');
-}
+const datapath = () => asRoot(() => import('./net.ts'));
 
 function collect(word: string, before: string[] = []): string[] {
 	return [...before, word];

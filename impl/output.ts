@@ -31,13 +31,14 @@ export async function change(
 	else if (!dryRun) console.log(words.done);
 }
 
-/** Throws a DatapathError (`lacking`) for everybody else. */
-export function requireRoot(): void {
+/** `load`: imports what acts on this host, for --help needs neither that nor root. Throws a DatapathError (`lacking`) for everybody else. */
+export function asRoot<T>(load: () => Promise<T>): Promise<T> {
 	if (process.geteuid?.() !== 0)
 		throw new DatapathError('the network of this host is changed and looked at by root alone', {
 			lacking: true,
 			hint: `sudo ${['pathproof', ...process.argv.slice(2)].join(' ')}`,
 		});
+	return load();
 }
 
 export function example(...commands: string[]): string {

@@ -1,6 +1,6 @@
 /** `pathproof net tls`: which flows of this host's containers go over TLS. What it says of them; what it does is in net.ts. */
 import { type Command, Option } from 'commander';
-import { type Change, change, DRY_RUN, example, JSON_HELP, type Output, print, requireRoot } from '../output.ts';
+import { asRoot, type Change, change, DRY_RUN, example, JSON_HELP, type Output, print } from '../output.ts';
 import { usage } from '../request.ts';
 import type { TlsMatch, TlsPolicy } from './policies.ts';
 
@@ -125,11 +125,7 @@ async function flows({ json }: Output): Promise<void> {
 	);
 }
 
-/** Not imported above: --help needs neither libbpf nor root. */
-async function datapath(): Promise<typeof import('./net.ts')> {
-	requireRoot();
-	return import('./net.ts');
-}
+const datapath = () => asRoot(() => import('./net.ts'));
 
 function parsePort(word: string): number {
 	const port = /^\d{1,5}$/.test(word) ? Number(word) : 0;
