@@ -15,7 +15,7 @@ const PATHPROOF = fileURLToPath(new URL('../../ci/pathproof', import.meta.url));
 const HOLD = `mkdir "$1" || exit
 unshare --mount --net --propagation private sh -c "$2" sh "$1"
 echo 1 >"$1/cgroup.kill"
-for each in $(seq 100); do find "$1" -depth -type d -exec rmdir {} + 2>/dev/null && exit; sleep 0.1; done
+for each in $(seq 600); do find "$1" -depth -type d -exec rmdir {} + 2>/dev/null && exit; sleep 0.1; done
 echo "$1 cannot be removed" >&2`;
 
 /** In it, and in namespaces whose root it is. All that is in it ends with its standard input, however that ends. */
