@@ -31,7 +31,7 @@ export function expectedPrograms(spec: ContainerSpec): Placed[] {
 		return [
 			...['slave_guard', 'slave_ingress'].map((program) => ({ program, on: 'eth0 inside' as const })),
 			...HOST_PROGRAMS.map(([program, on]) => ({ program, on })),
-			...[...Object.values(FROM_CONTAINER), 'uplink_guard', 'ingress_peer', 'uplink_ingress'].map((program) => ({
+			...['uplink_guard', 'ingress_peer', 'uplink_ingress'].map((program) => ({
 				program,
 				on: { device: uplinks[0]! },
 			})),
