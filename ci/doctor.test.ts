@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
 import { oldQemu } from '../vmtests/support/old-qemu.ts';
-import { DOCUMENTS } from '../vmtests/support/schema.ts';
+import { DOCUMENTS } from '../vmtests/support/schema/documents.ts';
 import { thisSystem } from './probe.ts';
 
 const cli = fileURLToPath(new URL('../cli.ts', import.meta.url));

@@ -7,7 +7,7 @@ import { cacheDir } from '../kernels/cache.ts';
 import { debianMirrors } from '../kernels/debian.ts';
 import { formatBytes, freeBytes } from '../kernels/disk.ts';
 import { PathproofError } from '../kernels/errors.ts';
-import type { DoctorDocument } from '../vmtests/support/schema.ts';
+import type { DoctorDocument } from '../vmtests/support/schema/machine.ts';
 import { type Examination, examine } from './examine.ts';
 import { setUp } from './install.ts';
 import { remedy, type Verdict } from './judge.ts';

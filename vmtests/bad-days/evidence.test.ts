@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { HOME } from '../support/payload.ts';
-import { traceDocument } from '../support/schema.ts';
+import { traceDocument } from '../support/schema/trace.ts';
 import { NOTHING, type Outcome, rowOf, runSuite } from './child.ts';
 
 let outcome: Outcome;

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'pathproof';
 import type { ContainerRequest } from '../../impl/container.ts';
 import { identity, identityScene } from '../identity/scene.ts';
 import { FULL } from '../support/config.ts';
-import { netCheckDocument } from '../support/schema.ts';
+import { netCheckDocument } from '../support/schema/net.ts';
 import { turn } from '../support/turns.ts';
 import { request, type Scene, scene, UPLINK } from './scene.ts';
 

@@ -4,7 +4,7 @@ import Table from 'cli-table3';
 import { PathproofError } from '../../kernels/errors.ts';
 import type { Lab } from './lab.ts';
 import type { ProvidedKernel } from './provided.ts';
-import type { TraceCostDocument } from './schema.ts';
+import type { TraceCostDocument } from './schema/cost.ts';
 import { selectKernels } from './select.ts';
 import { Session } from './session.ts';
 

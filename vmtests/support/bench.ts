@@ -7,7 +7,7 @@ import type { ForkRequest } from '../../kernels/pool-protocol.ts';
 import { type Template, Templates } from '../../kernels/templates.ts';
 import { openLab } from './lab.ts';
 import type { ProvidedKernel } from './provided.ts';
-import type { BootDocument } from './schema.ts';
+import type { BootDocument } from './schema/machine.ts';
 import { selectKernels } from './select.ts';
 import { Session } from './session.ts';
 

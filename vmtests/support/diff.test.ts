@@ -4,7 +4,7 @@ import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
 import { diffTraces, readTrace, toComparable } from './diff.ts';
 import { HOME } from './payload.ts';
-import { diffDocument } from './schema.ts';
+import { diffDocument } from './schema/trace.ts';
 import { toText } from './tour/line.ts';
 
 /** As `pathproof trace --json` wrote them: a ping on 6.12 and on 7.3. */

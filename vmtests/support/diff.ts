@@ -1,7 +1,7 @@
 /** Two traces, from two kernels or two devices, as the document and the picture of `pathproof diff`. */
 import { z } from 'zod';
 import { PathproofError } from '../../kernels/errors.ts';
-import { type DiffDocument, diffDocument, hopDocument, packetDocument, traceDocument } from './schema.ts';
+import { type DiffDocument, diffDocument, hopDocument, packetDocument, traceDocument } from './schema/trace.ts';
 import { type Line, type Meaning, span } from './tour/line.ts';
 import { type DrawnRow, drawRows } from './trace/compare.ts';
 import { compareFlows, type WayPair } from './trace/flows.ts';

@@ -1,6 +1,6 @@
 /** Traces as the documents that `--json` prints. */
 import type { Lab } from './lab.ts';
-import { type PacketDocument, type TraceDocument, traceDocument } from './schema.ts';
+import { type PacketDocument, type TraceDocument, traceDocument } from './schema/trace.ts';
 import type { Trace } from './trace/trace.ts';
 import type { PacketEvent, PacketPath } from './trace/types.ts';
 import { isMissing, whyNotDelivered } from './trace/why.ts';

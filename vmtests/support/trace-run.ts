@@ -4,7 +4,7 @@ import { execa } from 'execa';
 import { namedNetns } from '../../impl/netns.ts';
 import { PathproofError } from '../../kernels/errors.ts';
 import { usualForward } from './lab-words.ts';
-import { type LiveDocument, liveDocument, type TraceDocument } from './schema.ts';
+import { type LiveDocument, liveDocument, type TraceDocument } from './schema/trace.ts';
 import { chooseKernel, Session } from './session.ts';
 import { STIMULI } from './stimuli.ts';
 import { type Line, span, toTerminal } from './tour/line.ts';

@@ -8,7 +8,7 @@ import { expect, test } from 'pathproof';
 import { cacheDir } from '../../kernels/cache.ts';
 import { FULL } from '../support/config.ts';
 import { HOME } from '../support/payload.ts';
-import { tourDocument, traceDocument } from '../support/schema.ts';
+import { tourDocument, traceDocument } from '../support/schema/trace.ts';
 
 const PATHPROOF = join(HOME, 'ci/pathproof');
 const OPTIONS = { reject: false, env: { VITEST: undefined, NO_COLOR: '1' } } as const;

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'pathproof';
 import { identity } from '../identity/scene.ts';
 import { addWords, request, scene } from '../state/scene.ts';
 import { FULL } from '../support/config.ts';
-import { netChangeDocument, netCheckDocument, netLsDocument, netShowDocument } from '../support/schema.ts';
+import { netChangeDocument, netCheckDocument, netLsDocument, netShowDocument } from '../support/schema/net.ts';
 
 const VETH = request('web', { device: 'veth', forward: 'redirect' });
 

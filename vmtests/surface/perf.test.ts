@@ -7,7 +7,7 @@ import { execa } from 'execa';
 import { expect, test } from 'pathproof';
 import { FULL } from '../support/config.ts';
 import { HOME } from '../support/payload.ts';
-import { DOCUMENTS } from '../support/schema.ts';
+import { DOCUMENTS } from '../support/schema/documents.ts';
 
 const PATHPROOF = join(HOME, 'ci/pathproof');
 const OPTIONS = { reject: false, env: { VITEST: undefined, NO_COLOR: '1' } } as const;

@@ -1,5 +1,5 @@
 /** What was measured of a lab as a row of the table. Pure. */
-import type { PerfDocument } from '../schema.ts';
+import type { PerfDocument } from '../schema/cost.ts';
 import type { Device, Forward } from '../types.ts';
 import { type BudgetFile, budgetName, figuresOf, judge } from './budget.ts';
 import { medianOf, spreadOf } from './figures.ts';

@@ -1,7 +1,7 @@
 /** The document of `pathproof perf` as tables. */
 import { styleText } from 'node:util';
 import Table from 'cli-table3';
-import type { PerfDocument } from '../schema.ts';
+import type { PerfDocument } from '../schema/cost.ts';
 import { acceptCommand, showMoves } from './budget-words.ts';
 import { type Change, changes } from './neighbours.ts';
 import type { PerfRow } from './perf-rows.ts';

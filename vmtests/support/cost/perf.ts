@@ -5,7 +5,7 @@ import { PathproofError } from '../../../kernels/errors.ts';
 import { featureClaim } from '../../../kernels/features.ts';
 import { DEVICE_NEEDS } from '../device-needs.ts';
 import type { ProvidedKernel } from '../provided.ts';
-import type { PerfDocument } from '../schema.ts';
+import type { PerfDocument } from '../schema/cost.ts';
 import { selectKernels } from '../select.ts';
 import { Session } from '../session.ts';
 import type { Device, Forward } from '../types.ts';

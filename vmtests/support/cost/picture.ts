@@ -7,7 +7,8 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { DOCUMENTS, type PerfDocument } from '../schema.ts';
+import type { PerfDocument } from '../schema/cost.ts';
+import { DOCUMENTS } from '../schema/documents.ts';
 import { escapeXml, svg } from '../tour/svg.ts';
 import type { PerfRow } from './perf-rows.ts';
 import { talkShare } from './talk.ts';

@@ -2,7 +2,7 @@
 import { styleText } from 'node:util';
 import Table from 'cli-table3';
 import type { Vm } from '../../../kernels/vm.ts';
-import type { VerifierDocument } from '../schema.ts';
+import type { VerifierDocument } from '../schema/cost.ts';
 import { selectKernels } from '../select.ts';
 import { Session } from '../session.ts';
 import { type BudgetFile, emptyBudgets } from './budget.ts';

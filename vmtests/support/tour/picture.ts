@@ -6,7 +6,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { type TourDocument, tourDocument } from '../schema.ts';
+import { type TourDocument, tourDocument } from '../schema/trace.ts';
 import { type Line, span } from './line.ts';
 import { PICTURE_WIDTH } from './route.ts';
 import { showComparison } from './show.ts';

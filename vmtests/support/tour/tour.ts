@@ -5,7 +5,7 @@ import { type Progress, progress, type Task } from '../../../kernels/progress.ts
 import { getKernel } from '../../../kernels/pull.ts';
 import type { Lab } from '../lab.ts';
 import type { ProvidedKernel } from '../provided.ts';
-import { type TourDocument, tourDocument } from '../schema.ts';
+import { type TourDocument, tourDocument } from '../schema/trace.ts';
 import { chooseKernel, Session } from '../session.ts';
 import type { Trace } from '../trace/trace.ts';
 import { toTraceDocument } from '../trace-document.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { HOME } from '../payload.ts';
-import { liveDocument } from '../schema.ts';
+import { liveDocument } from '../schema/trace.ts';
 
 const NETNS = `pathproof-${process.pid}`;
 const CAP_BPF = 39n;

@@ -1,12 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { containerSpec } from '../../impl/container.ts';
-import { bootDocument, DOCUMENTS, jsonSchema, netLsDocument, traceDocument } from './schema.ts';
+import { containerSpec } from '../../../impl/container.ts';
+import { DOCUMENTS, jsonSchema } from './documents.ts';
+import { bootDocument } from './machine.ts';
+import { netLsDocument } from './net.ts';
+import { traceDocument } from './trace.ts';
 
 test.each(Object.keys(DOCUMENTS) as (keyof typeof DOCUMENTS)[])(
-	'fixtures/schemas/%s.json is what `node vmtests/support/schema-write.ts` writes',
+	'fixtures/schemas/%s.json is what `node vmtests/support/schema/write.ts` writes',
 	(name) => {
-		const written = readFileSync(new URL(`../../fixtures/schemas/${name}.json`, import.meta.url), 'utf8');
+		const written = readFileSync(new URL(`../../../fixtures/schemas/${name}.json`, import.meta.url), 'utf8');
 		expect(JSON.parse(written)).toEqual(JSON.parse(jsonSchema(name)));
 	},
 );

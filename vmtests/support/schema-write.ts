@@ -1,6 +1,0 @@
-/** Writes `fixtures/schemas/*.json` anew: `node vmtests/support/schema-write.ts`. A test compares them with `schema.ts`. */
-import { writeFileSync } from 'node:fs';
-import { DOCUMENTS, jsonSchema } from './schema.ts';
-
-for (const name of Object.keys(DOCUMENTS) as (keyof typeof DOCUMENTS)[])
-	writeFileSync(new URL(`../../fixtures/schemas/${name}.json`, import.meta.url), jsonSchema(name));
