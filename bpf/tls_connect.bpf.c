@@ -18,12 +18,7 @@
  * one of those behind it, and a socket somebody's.
  */
 #include "include/tls.h"
-
-/* linux/socket.h, linux/netfilter_ipv4.h and netfilter_ipv6/ip6_tables.h, which are not for programs */
-#define SOL_IP 0
-#define SOL_IPV6 41
-#define SO_ORIGINAL_DST 80
-#define IP6T_SO_ORIGINAL_DST 80
+#include "include/tls_original.h"
 
 static __always_inline bool listens(struct bpf_sock_addr *ctx, const struct end *proxy)
 {
@@ -199,34 +194,13 @@ int tls_accepted(struct bpf_sock_ops *ctx)
 SEC("cgroup/getsockopt")
 int tls_original(struct bpf_sockopt *ctx)
 {
-	struct sockaddr_in6 *to6 = ctx->optval;
-	struct sockaddr_in *to4 = ctx->optval;
 	struct end *original;
 
-	if (!(ctx->level == SOL_IPV6 && ctx->optname == IP6T_SO_ORIGINAL_DST) &&
-	    !(ctx->level == SOL_IP && ctx->optname == SO_ORIGINAL_DST))
+	if (!asks_original(ctx) || !ctx->sk)
 		return ALLOW;
-	original = ctx->sk ? bpf_sk_storage_get(&tls_originals, ctx->sk, 0, 0) : NULL;
-	if (!original || is_ipv4(&original->address) != (ctx->level == SOL_IP))
-		return ALLOW;
-	if (ctx->level == SOL_IP) {
-		if ((void *)(to4 + 1) > ctx->optval_end)
-			return ALLOW;
-		__builtin_memset(to4, 0, sizeof(*to4));
-		to4->sin_family = AF_INET;
-		to4->sin_port = original->port;
-		to4->sin_addr.s_addr = original->address.word[3];
-		ctx->optlen = sizeof(*to4);
-	} else {
-		if ((void *)(to6 + 1) > ctx->optval_end)
-			return ALLOW;
-		__builtin_memset(to6, 0, sizeof(*to6));
-		to6->sin6_family = AF_INET6;
-		to6->sin6_port = original->port;
-		__builtin_memcpy(&to6->sin6_addr, &original->address, sizeof(original->address));
-		ctx->optlen = sizeof(*to6);
-	}
-	ctx->retval = 0;
+	original = bpf_sk_storage_get(&tls_originals, ctx->sk, 0, 0);
+	if (original)
+		answer_original(ctx, original);
 	return ALLOW;
 }
 

@@ -11,7 +11,7 @@
 
 #include <linux/in.h>
 #include <linux/in6.h>
-#include "packet.h"
+#include "end.h"
 
 /* linux/net.h, which is not for programs */
 #define SOCK_STREAM 1
@@ -47,13 +47,6 @@ struct {
 	__type(key, __u64);
 	__type(value, struct identity);
 } identities SEC(".maps");
-
-/* What a program names in a call: its own end of a socket, or the other one. */
-struct end {
-	struct address address;
-	/* network byte order */
-	__u32 port;
-};
 
 /* A port of an address that is no container's own. */
 struct share {
@@ -193,11 +186,6 @@ static __always_inline int refuse(enum count why)
 	return REFUSE;
 }
 
-static __always_inline bool is_ipv4(const struct address *address)
-{
-	return !address->word[0] && !address->word[1] && address->word[2] == bpf_htonl(0xffff);
-}
-
 /* ::1 or 127.0.0.0/8 */
 static __always_inline bool is_loopback(const struct address *address)
 {
@@ -226,11 +214,6 @@ static __always_inline const struct address *own_address(const struct identity *
 	const struct address *own = is_ipv4(like) ? &me->ipv4 : &me->ipv6;
 
 	return is_unspecified(own) ? NULL : own;
-}
-
-static __always_inline bool same_end(const struct end *a, const struct end *b)
-{
-	return a->port == b->port && same_address(&a->address, &b->address);
 }
 
 static __always_inline bool is_shared(const struct identity *me, const struct end *end, __u32 protocol)

@@ -48,6 +48,11 @@ struct sock {
 	struct sock_common __sk_common;
 };
 
+/* what a program of getsockopt is given */
+struct bpf_sockopt_kern {
+	struct sock *sk;
+};
+
 struct sk_buff {
 	struct net_device *dev;
 	struct sock *sk;

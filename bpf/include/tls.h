@@ -1,36 +1,12 @@
 /*
- * What of a container's goes over TLS, and where each flow that does was meant to go. impl/tls/policies.ts
- * and impl/tls/flows.ts have the same layout.
+ * Of containers that share the host's netns: what goes over TLS, and where each flow that does was meant to
+ * go. impl/tls/flows.ts has the same layout.
  */
 #ifndef PATHPROOF_TLS_H
 #define PATHPROOF_TLS_H
 
 #include "identity_socket.h"
-
-/* Whose, of which protocol, to which port: as a whole, and only then a prefix. Without padding. */
-struct tls_match {
-	__u32 prefix;
-	/* network byte order; 0: every port */
-	__u16 port;
-	/* IPPROTO_TCP or IPPROTO_UDP */
-	__u8 protocol;
-	/* 4 or 6: ::/0 is not all of IPv4 too */
-	__u8 version;
-	/* the container's, by which it is known */
-	__u64 cgroup;
-	struct address address;
-};
-
-#define TLS_WHOLE (8 * (sizeof(struct tls_match) - offsetof(struct tls_match, port)))
-
-struct tls_policy {
-	/* of a loopback address: where the forward proxy listens, in network byte order */
-	__u32 proxy;
-	__u32 flags;
-};
-
-/* without a proxy its flows go in clear, where they would otherwise not go at all */
-#define TLS_FAIL_OPEN 1
+#include "tls_policy.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -86,24 +62,10 @@ struct {
 	__type(value, struct end);
 } tls_originals SEC(".maps");
 
-/* What is said of this port counts before what is said of all. */
 static __always_inline const struct tls_policy *tls_policy_of(const struct identity *me, __u8 protocol,
 							      const struct end *to)
 {
-	struct tls_match match = {
-	    .prefix = TLS_WHOLE,
-	    .port = to->port,
-	    .protocol = protocol,
-	    .version = is_ipv4(&to->address) ? 4 : 6,
-	    .cgroup = me->cgroup,
-	    .address = to->address,
-	};
-	const struct tls_policy *policy = bpf_map_lookup_elem(&tls_policies, &match);
-
-	if (policy)
-		return policy;
-	match.port = 0;
-	return bpf_map_lookup_elem(&tls_policies, &match);
+	return tls_policy_in(&tls_policies, me->cgroup, protocol, to);
 }
 
 static __always_inline void tls_forget(__u64 cookie)

@@ -39,6 +39,12 @@ const MAPS: Record<MapName, readonly [number, number]> = {
 	tls_aliases: [16, 64],
 	tls_ways: [32, 16],
 	tls_connected: [4, 16],
+	tls_ns: [4, 56],
+	tls_ns_ends: [4, 4],
+	tls_ns_proxies: [4, 4],
+	tls_ns_policies: [32, 8],
+	tls_ns_aliases: [24, 32],
+	tls_ns_pieces: [40, 16],
 };
 export type MapName =
 	| 'containers'
@@ -60,7 +66,13 @@ export type MapName =
 	| 'tls_originals'
 	| 'tls_aliases'
 	| 'tls_ways'
-	| 'tls_connected';
+	| 'tls_connected'
+	| 'tls_ns'
+	| 'tls_ns_ends'
+	| 'tls_ns_proxies'
+	| 'tls_ns_policies'
+	| 'tls_ns_aliases'
+	| 'tls_ns_pieces';
 
 /** What each object brings; maps that another has brought already are shared. */
 const OBJECTS = {
@@ -91,6 +103,10 @@ const OBJECTS = {
 		maps: ['tls_policies', 'tls_flows', 'tls_tuples', 'tls_originals'],
 	},
 	tls_udp: { programs: TLS_PROGRAMS.tls_udp, maps: ['tls_aliases', 'tls_ways', 'tls_connected'] },
+	tls_netns: {
+		programs: TLS_PROGRAMS.tls_netns,
+		maps: ['tls_ns', 'tls_ns_ends', 'tls_ns_proxies', 'tls_ns_policies', 'tls_ns_aliases', 'tls_ns_pieces'],
+	},
 } as const;
 export type ObjectName = keyof typeof OBJECTS;
 export type ProgramName = (typeof OBJECTS)[ObjectName]['programs'][number];

@@ -92,7 +92,7 @@ export async function planIdentityRemoval(spec: ContainerSpec, others: Others): 
 		...(hasPins(name)
 			? [{ what: `detach the programs of ${name} from ${path}`, run: () => detachIdentity(name) }]
 			: []),
-		...(await tlsRemovalSteps(spec, cgroupId(path))),
+		...(await tlsRemovalSteps(spec, cgroupId(path), others)),
 		{ what: `end the connections of ${name}`, run: () => endConnections(spec) },
 		{
 			what: `forget ${name} in the maps`,

@@ -14,8 +14,9 @@ const NEEDS: Record<ObjectName, (spec: ContainerSpec) => boolean> = {
 	ipvlan: isGuardedSlave,
 	identity: ({ identity }) => identity !== undefined,
 	low_ports: ({ identity }) => identity?.lowPorts === true,
-	tls_connect: needsTls,
-	tls_udp: needsTls,
+	tls_connect: (spec) => spec.identity !== undefined && needsTls(spec),
+	tls_udp: (spec) => spec.identity !== undefined && needsTls(spec),
+	tls_netns: (spec) => spec.identity === undefined && needsTls(spec),
 };
 
 /** Of those that are pinned, in part or as a whole. `others`: the containers that stay, of which there are some. */

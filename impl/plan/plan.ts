@@ -13,6 +13,7 @@ import { planIdentity, planIdentityRemoval } from '../identity/plan.ts';
 import { addNetns, hasNetns, isHalfNetns } from '../netns.ts';
 import type { Others } from '../state/records.ts';
 import type { Step } from '../step.ts';
+import { tlsRemovalSteps } from '../tls/plan.ts';
 import { holderSteps } from './holder.ts';
 import { halfMadeSteps, unpinStep, unusedObjects } from './objects.ts';
 import { pairSteps } from './pair.ts';
@@ -69,6 +70,7 @@ export async function planRemove(spec: ContainerSpec, others: Others): Promise<S
 		// a pair goes with its host end, at once; deleting the netns alone would take it along some time later
 		...(mark.hostEnd === null ? [] : [ipStep(null, [`link del dev ${spec.name}`])]),
 		...(await removeSlaveSteps(spec, netns)),
+		...(await tlsRemovalSteps(spec, null, others)),
 		...(spec.netns === null && (hasNetns(netns) || isHalfNetns(netns)) ? [ipStep(null, [`netns del ${netns}`])] : []),
 		...routing,
 		...(await holderSteps(spec, others, 'goes')),

@@ -11,7 +11,7 @@ import { linkdownSwitches } from '../forward/linkdown.ts';
 import { containerRules, isSharedRule, MAIN_FIRST_RULE, usesRoutes } from '../forward/routes.ts';
 import { addressesOf, allowedRows, containerRow, endpointRows, type Row } from '../forward/tables.ts';
 import { checkIdentity } from '../identity/check.ts';
-import { checkTls } from '../tls/plan.ts';
+import { checkTls } from '../tls/check.ts';
 import { attachmentsOf, expectedPrograms, isThere, lookAt, pinnedProgram, programsBefore } from './attached.ts';
 import { checkForeign, checkSettings } from './device.ts';
 import { type HostFacts, hostFacts, type InnerFacts, innerFacts } from './host.ts';
@@ -45,7 +45,7 @@ async function checkContainer(
 ): Promise<Finding[]> {
 	const { name } = spec;
 	const lack: Lack = (what, expected, found, hint = remake(spec)) => ({ container: name, what, expected, found, hint });
-	if (spec.identity) return [...checkIdentity(spec, all), ...checkTls(spec)];
+	if (spec.identity) return [...checkIdentity(spec, all), ...(await checkTls(spec))];
 	if (spec.device === 'none') {
 		const path = containerCgroup(name);
 		return existsSync(path) ? [] : [lack('its cgroup', path, 'no such directory', `mkdir -p ${path}`)];
@@ -65,6 +65,7 @@ async function checkContainer(
 		...checkPrograms(spec, inner?.link?.ifindex ?? null, lack),
 		...checkRows(spec, facts, slave, lack),
 		...checkRouting(spec, facts, lack),
+		...(await checkTls(spec)),
 	];
 }
 

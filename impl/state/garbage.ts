@@ -153,7 +153,7 @@ async function leftovers(all: readonly ContainerSpec[], someGo: boolean): Promis
 			.filter((name) => !all.some((one) => one.name === name && one.identity))
 			.map(strayIdentity),
 		...turnedContainers()
-			.filter((name) => !all.some((one) => one.name === name && one.identity))
+			.filter((name) => !all.some((one) => one.name === name))
 			.map(strayTurned),
 		...(await unusedTls(all)).map(({ what, run }) => single('flows over TLS', 'of nobody any more', what, run)),
 		...staleRows(all, someGo),

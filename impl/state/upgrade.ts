@@ -28,6 +28,7 @@ import { programIdentity } from '../libbpf/enumerate.ts';
 import { halfMadeSteps } from '../plan/objects.ts';
 import type { Step } from '../step.ts';
 import { lookAtTlsLink, tlsLinks } from '../tls/links.ts';
+import { isOnDevice } from '../tls/programs.ts';
 import { lookAt, pinnedProgram } from './attached.ts';
 
 interface Upgrade extends Disposable {
@@ -75,7 +76,7 @@ export function planUpgrade(): Upgrade {
 						running !== null && (newer.has(program) || running !== pinnedProgram(pinPath('programs', program)).id),
 				)
 				.map(({ container, program, pin }) => ({
-					what: `replace ${program} on the cgroup of ${container}`,
+					what: `replace ${program} on ${isOnDevice(program) ? 'a device' : 'the cgroup'} of ${container}`,
 					run: () => withProgram(program, ({ fd }) => withPinned(pin, (link) => updateLink(link, fd))),
 				})),
 			...outdated.map((one) => ({

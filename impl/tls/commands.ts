@@ -17,7 +17,7 @@ export function registerTls(net: Command): void {
 	const tls = net
 		.command('tls')
 		.description(
-			'Send flows of an identity container over TLS, by the forward proxy beside it (node impl/tls/main.ts). Nothing goes so by default.',
+			'Send flows of a container over TLS, by the forward proxy beside it (node impl/tls/main.ts): where it has a netns, within that. Nothing goes so by default.',
 		);
 	tls
 		.command('add')
@@ -26,8 +26,15 @@ export function registerTls(net: Command): void {
 		.requiredOption('--to <prefix>', 'where its program means to go, e.g. 2001:db8:f::/48')
 		.option(...PORT)
 		.addOption(protocol())
-		.requiredOption('--proxy <port>', 'that the proxy listens at, of ::1 and 127.0.0.1', parsePort)
-		.requiredOption('--proxy-cgroup <path>', 'of the proxy, which asks there where a connection was meant to go')
+		.requiredOption(
+			'--proxy <port>',
+			"that the proxy listens at: of ::1 and 127.0.0.1, or in a netns of the container's own addresses",
+			parsePort,
+		)
+		.requiredOption(
+			'--proxy-cgroup <path>',
+			'of the proxy, which asks there where a connection was meant to go, and of a netns sends what is not turned',
+		)
 		.addOption(
 			new Option('--fail <way>', 'where no proxy listens: refuse what goes there, or let it go in clear')
 				.choices(['closed', 'open'])

@@ -1,19 +1,21 @@
-/** The flows of containers that were turned to their forward proxies, as the kernel has them: the rows of `tls_flows` and `tls_aliases`, in the layout of bpf/include/tls.h and bpf/tls_udp.bpf.c. */
+/** The flows of identity containers that were turned to their forward proxies, as the kernel has them: the rows of `tls_flows` and `tls_aliases`, in the layout of bpf/include/tls.h and bpf/tls_udp.bpf.c. */
+import { statSync } from 'node:fs';
 import { addressBytes } from '../addresses.ts';
 import { isLoaded, withMap } from '../forward/datapath.ts';
+import { u32 } from '../libbpf/map.ts';
 import { addressOf, type Endpoint, formatEndpoint } from './endpoints.ts';
 
 export interface TurnedFlow {
-	/** the container's, by which it is known */
-	cgroup: bigint;
+	/** the container: its cgroup's id, or the inode of its netns */
+	owner: bigint;
 	protocol: 'tcp' | 'udp';
 	/** of the program's end: `[2001:db8:0:2::10]:40000`; null: of UDP, and of TCP before the kernel has chosen its port */
 	source: string | null;
 	/** where the program meant to go */
 	destination: string;
-	/** the port of the loopback address that it was turned to */
+	/** the port that it was turned to */
 	proxy: number;
-	/** since it was, in milliseconds; of a socket that is not connected, since it sent */
+	/** since it was, in milliseconds; of a socket that is not connected, and in a netns, since it sent */
 	ageMs: number;
 }
 
@@ -34,7 +36,7 @@ export function readFlows(): TurnedFlow[] {
 	// CLOCK_MONOTONIC, which is the kernel's bpf_ktime_get_ns
 	const now = process.hrtime.bigint();
 	const connected: TurnedFlow[] = rows('tls_flows').map(({ value }) => ({
-		cgroup: value.readBigUInt64LE(0),
+		owner: value.readBigUInt64LE(0),
 		protocol: value.readUInt32LE(PROTOCOL) === UDP ? 'udp' : 'tcp',
 		source: hasPort(value, PROGRAM) ? endAt(value, PROGRAM) : null,
 		destination: endAt(value, ORIGINAL),
@@ -47,14 +49,14 @@ export function readFlows(): TurnedFlow[] {
 /** struct tls_alias */
 const ALIAS = { used: 16, original: 24, connected: 60, proxy: 62 } as const;
 /** RFC 4787: what is quiet for longer, a NAT may forget. Nothing tells of a socket that is closed. */
-const QUIET_MS = 120_000;
+export const QUIET_MS = 120_000;
 
 function readAliases(now: bigint): TurnedFlow[] {
 	if (!isLoaded('tls_udp')) return [];
 	return rows('tls_aliases')
 		.filter(({ value }) => value.readUInt16LE(ALIAS.connected) === 0)
 		.map(({ value }) => ({
-			cgroup: value.readBigUInt64LE(0),
+			owner: value.readBigUInt64LE(0),
 			protocol: 'udp' as const,
 			source: null,
 			destination: endAt(value, ALIAS.original),
@@ -64,9 +66,18 @@ function readAliases(now: bigint): TurnedFlow[] {
 		.filter(({ ageMs }) => ageMs < QUIET_MS);
 }
 
-/** Where a datagram was meant to go that comes from such an address; null: nobody turned it here. */
+/** Of the original destination, in struct tls_ns_flow */
+const IN_NETNS = 8;
+
+/** Where a datagram was meant to go that comes from such an address, in this process's netns; null: nobody turned it here. */
 export function behindAlias(address: string): Endpoint | null {
-	const value = withMap('tls_aliases', (map) => map.lookup(addressBytes(address)));
+	const alias = addressBytes(address);
+	if (isLoaded('tls_netns')) {
+		const key = Buffer.concat([u32(statSync('/proc/self/ns/net').ino), u32(UDP), alias]);
+		const value = withMap('tls_ns_aliases', (map) => map.lookup(key));
+		if (value) return readEnd(value, IN_NETNS);
+	}
+	const value = isLoaded('tls_udp') ? withMap('tls_aliases', (map) => map.lookup(alias)) : null;
 	return value && readEnd(value, ALIAS.original);
 }
 
@@ -106,6 +117,6 @@ function endAt(value: Buffer, at: number): string {
 	return formatEndpoint(readEnd(value, at));
 }
 
-function readEnd(value: Buffer, at: number): Endpoint {
+export function readEnd(value: Buffer, at: number): Endpoint {
 	return { address: addressOf(value.subarray(at)), port: value.readUInt16BE(at + PORT) };
 }

@@ -1,19 +1,20 @@
 /** Which flows of this host's containers go over TLS: what `pathproof net tls` does, as a library. */
 import type { ContainerSpec } from '../container.ts';
 import { DatapathError } from '../errors.ts';
-import { cgroupId, cgroupOf } from '../identity/cgroup.ts';
 import { ensureObjects } from '../objects.ts';
 import { locked } from '../state/lock.ts';
 import { readRecord, readRecords } from '../state/records.ts';
 import { carryOut, type DryRun, type How, type Step, tell } from '../step.ts';
 import { readFlows, type TurnedFlow } from './flows.ts';
-import { planPolicy, planPolicyRemoval } from './plan.ts';
+import { isTurned } from './links.ts';
+import { netnsFlows } from './netns-flows.ts';
+import { ownerOf, planPolicy, planPolicyRemoval } from './plan.ts';
 import { readPolicies, type TlsMatch, type TlsPolicy, tlsMatch, tlsPolicy } from './policies.ts';
 
 /** Null: it is gone, and what it left is garbage. */
-type OfContainer<T> = Omit<T, 'cgroup'> & { container: string | null };
+type OfContainer<T> = Omit<T, 'owner'> & { container: string | null };
 
-/** The same again changes nothing. Throws a DatapathError where there is no such identity container, or no cgroup of its proxy. */
+/** The same again changes nothing. Throws a DatapathError where there is no such container, it cannot be turned, or there is no cgroup of its proxy. */
 export async function addPolicy(
 	container: string,
 	{ proxyCgroup, ...policy }: TlsPolicy & { proxyCgroup: string },
@@ -37,14 +38,13 @@ export function listPolicies(): OfContainer<TlsPolicy>[] {
 
 /** Of connections that have not ended, the oldest first. */
 export function listFlows(): OfContainer<TurnedFlow>[] {
-	return named(readFlows().sort((a, b) => b.ageMs - a.ageMs));
+	const inNetns = readRecords().flatMap(({ spec }) => (isTurned(spec.name) && !spec.identity ? netnsFlows(spec) : []));
+	return named([...readFlows(), ...inNetns].sort((a, b) => b.ageMs - a.ageMs));
 }
 
-function named<T extends { cgroup: bigint }>(rows: T[]): OfContainer<T>[] {
-	const names = new Map(
-		readRecords().flatMap(({ spec }) => (spec.identity ? [[cgroupId(cgroupOf(spec)), spec.name]] : [])),
-	);
-	return rows.map(({ cgroup, ...row }) => ({ container: names.get(cgroup) ?? null, ...row }));
+function named<T extends { owner: bigint }>(rows: T[]): OfContainer<T>[] {
+	const names = new Map(readRecords().map(({ spec }) => [ownerOf(spec), spec.name]));
+	return rows.map(({ owner, ...row }) => ({ container: names.get(owner) ?? null, ...row }));
 }
 
 function change(name: string, how: Partial<DryRun>, plan: (spec: ContainerSpec) => Promise<Step[]>): Promise<Step[]> {
@@ -52,10 +52,6 @@ function change(name: string, how: Partial<DryRun>, plan: (spec: ContainerSpec) 
 		const record = readRecord(name);
 		if (record?.state !== 'ready')
 			throw new DatapathError(`there is no container ${name}`, { hint: 'pathproof net ls' });
-		if (!record.spec.identity)
-			throw new DatapathError(`${name} has a netns of its own: only containers of --mode identity are turned`, {
-				hint: `pathproof net show ${name}`,
-			});
 		const steps = await plan(record.spec);
 		if (how.dryRun) return tell(steps, how);
 		await carryOut(steps, how);

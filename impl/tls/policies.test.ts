@@ -21,7 +21,7 @@ test('what is read of a row is what was written', () => {
 		{ ...six, to: '203.0.113.0/24', port: null, fail: 'open' as const },
 		{ ...six, to: '::/0' },
 	])
-		expect(readPolicy(matchBytes(7n, policy), policyBytes(policy))).toEqual({ cgroup: 7n, ...policy });
+		expect(readPolicy(matchBytes(7n, policy), policyBytes(policy))).toEqual({ owner: 7n, ...policy });
 });
 
 test('bits behind a prefix are left out of it', () => {

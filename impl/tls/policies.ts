@@ -1,4 +1,4 @@
-/** What of a container's goes over TLS: the rows of the map `tls_policies`, in the layout of bpf/include/tls.h. They are all the state there is. */
+/** What of a container's goes over TLS: the rows of the maps `tls_policies` and `tls_ns_policies`, in the layout of bpf/include/tls_policy.h. They are all the state there is. */
 import { isIPv4 } from 'node:net';
 import { addressBytes } from '../addresses.ts';
 import { DatapathError } from '../errors.ts';
@@ -19,7 +19,7 @@ export interface TlsMatch {
 }
 
 export interface TlsPolicy extends TlsMatch {
-	/** the port of the loopback addresses that the forward proxy listens at */
+	/** the port that the forward proxy listens at: of the loopback addresses, or in a netns of the container's own */
 	proxy: number;
 	/** where nobody listens there: refused, or in clear */
 	fail: (typeof FAILS)[number];
@@ -52,15 +52,26 @@ export function tlsPolicy({ proxy, fail, ...match }: TlsPolicy): TlsPolicy {
 	return { ...tlsMatch(match), proxy, fail };
 }
 
+/** With the container: its cgroup's id, or the inode of its netns. */
+export type OwnedPolicy = TlsPolicy & { owner: bigint };
+
+/** The objects that look at policies, and the maps that they have them in: of cgroups, and of netns. */
+const POLICY_MAPS = { tls_connect: 'tls_policies', tls_netns: 'tls_ns_policies' } as const;
+export type PolicyObject = keyof typeof POLICY_MAPS;
+
+export function policyMap(object: PolicyObject): (typeof POLICY_MAPS)[PolicyObject] {
+	return POLICY_MAPS[object];
+}
+
 /** struct tls_match */
-export function matchBytes(cgroup: bigint, { protocol, to, port }: TlsMatch): Buffer {
+export function matchBytes(owner: bigint, { protocol, to, port }: TlsMatch): Buffer {
 	const [address, bits] = to.split('/') as [string, string];
 	const key = Buffer.alloc(32);
 	key.writeUInt32LE(BEFORE_ADDRESS + Number(bits) + (isIPv4(address) ? MAPPED : 0));
 	key.writeUInt16BE(port ?? 0, 4);
 	key.writeUInt8(PROTOCOL[protocol], 6);
 	key.writeUInt8(isIPv4(address) ? 4 : 6, 7);
-	key.writeBigUInt64LE(cgroup, 8);
+	key.writeBigUInt64LE(owner, 8);
 	addressBytes(address).copy(key, 16);
 	return key;
 }
@@ -73,11 +84,11 @@ export function policyBytes({ proxy, fail }: TlsPolicy): Buffer {
 }
 
 /** Of one row: whose it is, and what it says. */
-export function readPolicy(key: Buffer, value: Buffer): TlsPolicy & { cgroup: bigint } {
+export function readPolicy(key: Buffer, value: Buffer): OwnedPolicy {
 	const address = addressOf(key.subarray(16));
 	const bits = key.readUInt32LE(0) - BEFORE_ADDRESS - (isIPv4(address) ? MAPPED : 0);
 	return {
-		cgroup: cgroupOfMatch(key),
+		owner: ownerOfMatch(key),
 		protocol: PROTOCOLS.find((name) => PROTOCOL[name] === key.readUInt8(6))!,
 		to: `${address}/${bits}`,
 		port: key.readUInt16BE(4) || null,
@@ -86,17 +97,21 @@ export function readPolicy(key: Buffer, value: Buffer): TlsPolicy & { cgroup: bi
 	};
 }
 
-export const cgroupOfMatch = (key: Buffer): bigint => key.readBigUInt64LE(8);
+export const ownerOfMatch = (key: Buffer): bigint => key.readBigUInt64LE(8);
 
-/** Of all containers, in the order in which they are looked at. */
-export function readPolicies(): (TlsPolicy & { cgroup: bigint })[] {
-	if (!isLoaded('tls_connect')) return [];
-	const rows = withMap('tls_policies', (map) =>
-		map.keys().flatMap((key) => {
-			const value = map.lookup(key);
-			return value ? [{ key, policy: readPolicy(key, value) }] : [];
-		}),
-	);
+/** Of all containers, or of those of one object, in the order in which they are looked at. */
+export function readPolicies(only?: PolicyObject): OwnedPolicy[] {
+	const objects: PolicyObject[] = only ? [only] : ['tls_connect', 'tls_netns'];
+	const rows = objects
+		.filter((object) => isLoaded(object))
+		.flatMap((object) =>
+			withMap(policyMap(object), (map) =>
+				map.keys().flatMap((key) => {
+					const value = map.lookup(key);
+					return value ? [{ key, policy: readPolicy(key, value) }] : [];
+				}),
+			),
+		);
 	return rows
 		.toSorted((a, b) => order(a.key) - order(b.key) || Buffer.compare(a.key, b.key))
 		.map(({ policy }) => policy);

@@ -1,9 +1,9 @@
-/** The programs of bpf/tls_connect.bpf.c and bpf/tls_udp.bpf.c, and the hooks of the two cgroups that they are attached to. */
+/** The programs of bpf/tls_connect.bpf.c, bpf/tls_udp.bpf.c and bpf/tls_netns.bpf.c, and the hooks that they are attached to. */
 import type { CgroupHook } from '../libbpf/attach.ts';
 
 /**
  * In the order in which they are attached, what asks and shows before what turns; they go in the opposite one. What UDP needs it needs
- * beside what TCP does.
+ * beside what TCP does; `tls_netns` is all of a container with a netns of its own.
  */
 export const TLS_PROGRAMS = {
 	tls_connect: [
@@ -28,18 +28,39 @@ export const TLS_PROGRAMS = {
 		'tls_sendmsg4',
 		'tls_sendmsg6',
 	],
+	tls_netns: ['tls_ns_original', 'tls_turn_back', 'tls_guard', 'tls_turn'],
 } as const;
 export type TlsObject = keyof typeof TLS_PROGRAMS;
 export type TlsProgram = (typeof TLS_PROGRAMS)[TlsObject][number];
 
 export const ALL_TLS_PROGRAMS: readonly TlsProgram[] = Object.values(TLS_PROGRAMS).flat();
 
-/** Those on the forward proxy's cgroup; the others are on the container's. */
+/** Those on the forward proxy's cgroup; the others are on the container's, or on a device. */
 export function isOfProxy(program: TlsProgram): boolean {
-	return ['tls_accepted', 'tls_original', 'tls_heard4', 'tls_heard6', 'tls_answer4', 'tls_answer6'].includes(program);
+	return [
+		'tls_accepted',
+		'tls_original',
+		'tls_heard4',
+		'tls_heard6',
+		'tls_answer4',
+		'tls_answer6',
+		'tls_ns_original',
+	].includes(program);
 }
 
-export const TLS_HOOKS: Record<TlsProgram, CgroupHook> = {
+/** Those on a device of the container's netns, or on the host's end of it. */
+export const ON_DEVICE = {
+	tls_turn_back: 'lo',
+	tls_guard: 'host end',
+	tls_turn: 'eth0',
+} as const;
+
+export function isOnDevice(program: string): program is keyof typeof ON_DEVICE {
+	return program in ON_DEVICE;
+}
+
+export const TLS_HOOKS: Record<Exclude<TlsProgram, keyof typeof ON_DEVICE>, CgroupHook> = {
+	tls_ns_original: 'cgroup/getsockopt',
 	tls_accepted: 'cgroup/sock_ops',
 	tls_original: 'cgroup/getsockopt',
 	tls_release: 'cgroup/sock_release',

@@ -15,6 +15,8 @@ import { PrivateHost } from './private-host.ts';
 import { type Files, issueFiles } from './scene.ts';
 
 export const PROXY_PORT = 15_001;
+const ADDRESSES = ['2001:db8:0:2::10', '198.51.100.10'] as const;
+const UPLINK = 'eth0,2001:db8:0:1::2,192.0.2.2';
 const TERMINATOR = { host: '2001:db8:0:1::2', port: 4433, serverName: 'terminator.example' };
 export const NODE = [process.execPath, '--disable-warning=ExperimentalWarning'];
 const script = (name: string) => fileURLToPath(new URL(name, import.meta.url));
@@ -51,30 +53,29 @@ export class TurnedScene implements AsyncDisposable {
 	readonly host: PrivateHost;
 	/** what each end has printed */
 	readonly told = { terminator: [] as string[], forward: [] as string[] };
+	readonly #device: string | null;
 	readonly #authority: Authority;
 	readonly #files: Files;
 	/** the forward proxy, once it was started */
 	forward!: ChildProcess;
 
-	/** With the container web, of both families, and without a policy. `many`: addresses of each family behind the peer. */
-	static async make({ many = 2 } = {}): Promise<TurnedScene> {
-		const scene = new TurnedScene(await PrivateHost.make());
+	/**
+	 * With the container web, of both families, and without a policy. `many`: addresses of each family behind the peer. `device`: web has a
+	 * netns of its own, joined by one, and its forward proxy is within; without, it shares the host's.
+	 */
+	static async make({ many = 2, device = null }: { many?: number; device?: 'veth' | null } = {}): Promise<TurnedScene> {
+		const scene = new TurnedScene(await PrivateHost.make(), device);
 		const { host } = scene;
 		try {
 			await wire(host, many);
-			await scene.#end(
-				'terminator',
-				{ netns: 'peer' },
-				{
-					role: 'terminate',
-					listen: `[::]:${TERMINATOR.port}`,
-					certificates: scene.#files.terminator,
-					allow: ['2001:db8:f::/48', '203.0.113.0/24'],
-				},
-			);
+			await scene.#end('terminator', { netns: 'peer' }, [], {
+				role: 'terminate',
+				listen: `[::]:${TERMINATOR.port}`,
+				certificates: scene.#files.terminator,
+				allow: ['2001:db8:f::/48', '203.0.113.0/24'],
+			});
+			await scene.addWeb();
 			await scene.startForward();
-			const words = ['--mode', 'identity', '--ip', '2001:db8:0:2::10', '--ip', '198.51.100.10'];
-			await scene.done('net', 'add', 'web', ...words);
 			return scene;
 		} catch (error) {
 			await scene[Symbol.asyncDispose]();
@@ -82,17 +83,28 @@ export class TurnedScene implements AsyncDisposable {
 		}
 	}
 
-	private constructor(host: PrivateHost) {
+	private constructor(host: PrivateHost, device: string | null) {
 		this.host = host;
+		this.#device = device;
 		this.#authority = new Authority();
 		this.#files = issueFiles(this.#authority);
 	}
 
+	async addWeb(): Promise<void> {
+		const [six, four] = ADDRESSES;
+		const words = this.#device
+			? ['--device', this.#device, '--forward', 'redirect', '--uplink', UPLINK, '--ipv6', six, '--ipv4', four]
+			: ['--mode', 'identity', '--ip', six, '--ip', four];
+		await this.done('net', 'add', 'web', ...words);
+	}
+
+	/** In its own cgroup beside web, and where web has a netns, within that: below /sys it sees the host's. */
 	async startForward(): Promise<void> {
-		const listen = ['[::1]', '127.0.0.1'];
+		const listen = this.#device ? [`[${ADDRESSES[0]}]`, ADDRESSES[1]] : ['[::1]', '127.0.0.1'];
 		this.forward = await this.#end(
 			'forward',
 			{ cgroup: 'proxy' },
+			this.#device ? ['nsenter', '--net=/run/netns/web'] : [],
 			{
 				role: 'forward',
 				terminator: TERMINATOR,
@@ -126,9 +138,14 @@ export class TurnedScene implements AsyncDisposable {
 	async web(
 		...words: string[]
 	): Promise<{ peer?: string; address?: string; answer?: string; error?: string; answers?: Record<string, string> }> {
-		const { stdout, stderr } = await this.host.run([...PROGRAM, ...words], { cgroup: 'pathproof/web' });
+		const { stdout, stderr } = await this.host.run([...PROGRAM, ...words], this.place);
 		if (stdout) return JSON.parse(stdout);
 		throw new Error(stderr);
+	}
+
+	/** Where web's programs are. */
+	get place(): Parameters<PrivateHost['spawn']>[1] {
+		return this.#device ? { netns: 'web' } : { cgroup: 'pathproof/web' };
 	}
 
 	/** A process that says when it is ready, by a line of JSON; and its further lines. */
@@ -148,9 +165,14 @@ export class TurnedScene implements AsyncDisposable {
 		this.#authority[Symbol.dispose]();
 	}
 
-	#end(name: keyof TurnedScene['told'], place: Parameters<PrivateHost['spawn']>[1], config: object) {
+	#end(
+		name: keyof TurnedScene['told'],
+		place: Parameters<PrivateHost['spawn']>[1],
+		enter: readonly string[],
+		config: object,
+	) {
 		const path = join(this.#authority.folder, `${name}.json`);
 		writeFileSync(path, JSON.stringify(config));
-		return this.start([...NODE, script('main.ts'), path], place, this.told[name]);
+		return this.start([...enter, ...NODE, script('main.ts'), path], place, this.told[name]);
 	}
 }

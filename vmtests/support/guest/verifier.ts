@@ -11,6 +11,7 @@ const OBJECTS = Object.keys({
 	low_ports: true,
 	tls_connect: true,
 	tls_udp: true,
+	tls_netns: true,
 } satisfies Record<ObjectName, true>) as ObjectName[];
 
 export interface VerifierSays {
