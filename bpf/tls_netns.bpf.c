@@ -23,6 +23,9 @@
  *
  * No proxy listens: the kernel says so, by RST or ICMP, and that is turned back like any answer.
  *
+ * A policy is about packets, whoever began: what a server of the container's answers to a destination that is
+ * turned is turned too, and reset. Otherwise it would be in clear.
+ *
  * What the proxy itself sends is known by the cgroup that its socket was made in, which is the host's to say.
  * The owner of the netns can go round a program on eth0 (PACKET_QDISC_BYPASS, AF_XDP); tls_guard, on the
  * host's end, he cannot. It lets no packet pass whose destination is not plain, and no later piece of one
@@ -122,6 +125,20 @@ int tls_turn_back(struct __sk_buff *skb)
 	if (first)
 		change_port(skb, &way.route, 0, port, flow->original.port, sum);
 	return enter(skb, me);
+}
+
+/* On eth0 in the container's netns: tcx/ingress. Who comes there from an alias, and was not turned, would be
+ * taken for a program. */
+SEC("tc")
+int tls_arrive(struct __sk_buff *skb)
+{
+	struct route route;
+
+	if (skb->mark == TURNED) {
+		skb->mark = 0;
+		return VERDICT_NEXT;
+	}
+	return load_route(skb, &route) && is_alias(&route.source) ? VERDICT_DROP : VERDICT_NEXT;
 }
 
 /* On the host's end of the container's device: netkit/peer or tcx/ingress, before all others. */

@@ -46,9 +46,13 @@ static __always_inline void change_port(struct __sk_buff *skb, const struct rout
 	bpf_skb_store_bytes(skb, upper + at, &to, sizeof(to), 0);
 }
 
+/* On a packet between eth0's egress and its ingress: from the wire none has a mark. */
+#define TURNED 0x7475726e
+
 /* As if it had come to eth0: to another MAC than its own it would be OTHERHOST. */
 static __always_inline int enter(struct __sk_buff *skb, const struct tls_ns *me)
 {
+	skb->mark = TURNED;
 	bpf_skb_store_bytes(skb, 0, me->mac, MAC_SIZE, 0);
 	return bpf_redirect(me->ifindex, BPF_F_INGRESS);
 }

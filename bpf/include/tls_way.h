@@ -103,6 +103,7 @@ static __always_inline bool look(struct __sk_buff *skb, __u32 netns, const struc
 		return false;
 	}
 	way->policy = NULL;
+	way->begins = true;
 	if (route->upper != IPPROTO_TCP && route->upper != IPPROTO_UDP)
 		return true;
 	if (load_from_skb(skb, route->upper_at, ports, sizeof(ports)))
@@ -110,7 +111,6 @@ static __always_inline bool look(struct __sk_buff *skb, __u32 netns, const struc
 	way->from_port = ports[0];
 	way->to.address = route->destination;
 	way->to.port = ports[1];
-	way->begins = true;
 	if (route->upper == IPPROTO_TCP) {
 		if (load_from_skb(skb, route->upper_at + TCP_FLAGS, &flags, sizeof(flags)))
 			return false;

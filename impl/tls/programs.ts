@@ -28,7 +28,7 @@ export const TLS_PROGRAMS = {
 		'tls_sendmsg4',
 		'tls_sendmsg6',
 	],
-	tls_netns: ['tls_ns_original', 'tls_turn_back', 'tls_guard', 'tls_turn'],
+	tls_netns: ['tls_ns_original', 'tls_arrive', 'tls_turn_back', 'tls_guard', 'tls_turn'],
 } as const;
 export type TlsObject = keyof typeof TLS_PROGRAMS;
 export type TlsProgram = (typeof TLS_PROGRAMS)[TlsObject][number];
@@ -48,11 +48,12 @@ export function isOfProxy(program: TlsProgram): boolean {
 	].includes(program);
 }
 
-/** Those on a device of the container's netns, or on the host's end of it. */
+/** Those on a device of the container's netns, or on the host's end of it, where netkit has a hook of its own. */
 export const ON_DEVICE = {
-	tls_turn_back: 'lo',
-	tls_guard: 'host end',
-	tls_turn: 'eth0',
+	tls_arrive: { device: 'eth0', kind: 'tcx/ingress' },
+	tls_turn_back: { device: 'lo', kind: 'tcx/ingress' },
+	tls_guard: { device: 'host end', kind: 'tcx/ingress' },
+	tls_turn: { device: 'eth0', kind: 'tcx/egress' },
 } as const;
 
 export function isOnDevice(program: string): program is keyof typeof ON_DEVICE {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { lacksPrivateHost } from './private-host.ts';
-import { PROGRAM, TurnedScene } from './turned-scene.ts';
+import { eventually } from './scene.ts';
+import { PROGRAM, PROXY_PORT, TurnedScene } from './turned-scene.ts';
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 }); // on a machine with much else to do; alone, each is done in a second or two
 
@@ -19,18 +20,90 @@ beforeEach(({ skip }) => skip(lacks !== null, lacks ?? ''));
 
 const opened = (destination: string) =>
 	`{"event":"open","container":"web","protocol":"tcp","destination":"${destination}","refusal":null}`;
+const flows = async () => JSON.parse(await scene.done('net', 'tls', 'flows', '--json')).flows as object[];
+const pins = () => scene.host.done(['find', '/sys/fs/bpf', '-name', 'tls_*']);
+const aliasRoutes = async () =>
+	(await scene.host.done(['ip', '-n', 'web', '-6', 'route', 'show', 'table', 'local', '100::/64'])) +
+	(await scene.host.done(['ip', '-n', 'web', '-4', 'route', 'show', '240.0.0.0/5']));
+
+test.each([
+	['2001:db8:f::1', '[2001:db8:f::1]:443', WEB],
+	['203.0.113.1', '203.0.113.1:443', '198.51.100.10'],
+	['::ffff:203.0.113.2', '203.0.113.2:443', '198.51.100.10'],
+])(
+	'a program that connects to %s reaches it over TLS, and its socket says that it is there',
+	async (to, shown, own) => {
+		const { peer, address, answer } = await scene.web('talk', to, '443', 'hello');
+		expect([peer, address]).toEqual([shown, own]);
+		// the terminating proxy stands on the same host as the server, and uses its address
+		expect(answer).toBe(`hello came to ${shown} from ${shown.replace(/^\[?(.*?)\]?:443$/, '$1')}`);
+		expect(scene.told.terminator).toContain(opened(shown));
+	},
+);
 
 test('what no policy is about goes as it is', async () => {
 	const { answer } = await scene.web('talk', '2001:db8:f::1', '80', 'hello');
 	expect(answer).toBe(`hello came to [2001:db8:f::1]:80 from ${WEB}`);
 });
 
-test.each([
-	['2001:db8:f::1', '[2001:db8:f::1]:443', WEB],
-	['203.0.113.1', '203.0.113.1:443', '198.51.100.10'],
-])('a program that connects to %s reaches it over TLS', async (to, shown, own) => {
-	const { peer, address, answer } = await scene.web('talk', to, '443', 'hello');
-	expect([peer, address]).toEqual([shown, own]);
-	expect(answer).toBe(`hello came to ${shown} from ${shown.replace(/^\[?(.*?)\]?:443$/, '$1')}`);
-	expect(scene.told.terminator).toContain(opened(shown));
+test('a flow is seen as long as it lasts, and survives its policy', async () => {
+	const lines: string[] = [];
+	const program = await scene.start([...PROGRAM, 'hold', '2001:db8:f::1', '443'], scene.place, lines);
+	const { local } = JSON.parse(lines[0]!);
+	const flow = {
+		container: 'web',
+		protocol: 'tcp',
+		source: local,
+		destination: '[2001:db8:f::1]:443',
+		proxy: PROXY_PORT,
+	};
+	await eventually(async () => expect(await flows()).toEqual([{ ...flow, ageMs: expect.any(Number) }]));
+
+	await scene.done('net', 'tls', 'rm', 'web');
+	expect(await scene.web('talk', '2001:db8:f::2', '443', 'hello')).toMatchObject({
+		answer: `hello came to [2001:db8:f::2]:443 from ${WEB}`,
+	});
+	// to the very destination of the flow too
+	expect(await scene.web('talk', '2001:db8:f::1', '443', 'hello')).toMatchObject({
+		answer: `hello came to [2001:db8:f::1]:443 from ${WEB}`,
+	});
+	expect(await scene.done('net', 'gc')).toBe('there is nothing to take away\n');
+	expect(await flows()).toHaveLength(1);
+	program.stdin!.end();
+	await eventually(async () => expect(await flows()).toEqual([]));
+	await scene.done('net', 'gc');
+	expect([await pins(), await aliasRoutes()]).toEqual(['', '']);
+	await scene.turn('2001:db8:f::/48', 443);
+	expect(await scene.done('net', 'check')).toBe('all is as it should be\n');
+});
+
+test('without a proxy a program is refused, or goes in clear where its policy says so', async () => {
+	await scene.turn('2001:db8:f::2/128', 443, '--fail', 'open');
+	expect(await scene.web('talk', '2001:db8:f::2', '443', 'hello')).toMatchObject({
+		answer: 'hello came to [2001:db8:f::2]:443 from 2001:db8:f::2',
+	});
+	await scene.killForward();
+	expect(await scene.web('talk', '2001:db8:f::1', '443', 'hello')).toEqual({ error: 'ECONNREFUSED' });
+	expect(await scene.web('talk', '2001:db8:f::2', '443', 'hello')).toMatchObject({
+		peer: '[2001:db8:f::2]:443',
+		answer: `hello came to [2001:db8:f::2]:443 from ${WEB}`,
+	});
+	await scene.startForward();
+	await scene.done('net', 'tls', 'rm', 'web', '--to', '2001:db8:f::2/128', '--port', '443');
+});
+
+test('where all goes over TLS, what the proxy itself sends does not go to the proxy again', async () => {
+	const all = ['--to', '::/0', '--proxy', String(PROXY_PORT), '--proxy-cgroup', '/sys/fs/cgroup/proxy'];
+	await scene.done('net', 'tls', 'add', 'web', ...all);
+	await scene.killForward();
+	await scene.startForward();
+	expect(await scene.web('talk', '2001:db8:f::1', '80', 'hello')).toMatchObject({
+		answer: 'hello came to [2001:db8:f::1]:80 from 2001:db8:f::1',
+	});
+	await scene.done('net', 'tls', 'rm', 'web', '--to', '::/0');
+});
+
+test('who comes to the proxy by himself is reset, and reaches nobody', async () => {
+	expect(await scene.web('talk', WEB, String(PROXY_PORT), 'hello')).toEqual({ error: 'ECONNRESET' });
+	expect(scene.told.forward.at(-1)).toMatch(/came by itself, and was not turned here: (ENOENT|ENOPROTOOPT)/);
 });

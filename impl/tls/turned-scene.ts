@@ -54,6 +54,8 @@ export class TurnedScene implements AsyncDisposable {
 	/** what each end has printed */
 	readonly told = { terminator: [] as string[], forward: [] as string[] };
 	readonly #device: string | null;
+	/** a process in the user namespace that owns web's netns */
+	#owner: string | null = null;
 	readonly #authority: Authority;
 	readonly #files: Files;
 	/** the forward proxy, once it was started */
@@ -61,9 +63,18 @@ export class TurnedScene implements AsyncDisposable {
 
 	/**
 	 * With the container web, of both families, and without a policy. `many`: addresses of each family behind the peer. `device`: web has a
-	 * netns of its own, joined by one, and its forward proxy is within; without, it shares the host's.
+	 * netns of its own, joined by one, and its forward proxy is within; without, it shares the host's. `owned`: that netns is there before,
+	 * and of a user namespace, whose root is none of the host's.
 	 */
-	static async make({ many = 2, device = null }: { many?: number; device?: 'veth' | null } = {}): Promise<TurnedScene> {
+	static async make({
+		many = 2,
+		device = null,
+		owned = false,
+	}: {
+		many?: number;
+		device?: 'veth' | null;
+		owned?: boolean;
+	} = {}): Promise<TurnedScene> {
 		const scene = new TurnedScene(await PrivateHost.make(), device);
 		const { host } = scene;
 		try {
@@ -74,6 +85,7 @@ export class TurnedScene implements AsyncDisposable {
 				certificates: scene.#files.terminator,
 				allow: ['2001:db8:f::/48', '203.0.113.0/24'],
 			});
+			if (owned) await scene.#makeOwner();
 			await scene.addWeb();
 			await scene.startForward();
 			return scene;
@@ -92,8 +104,9 @@ export class TurnedScene implements AsyncDisposable {
 
 	async addWeb(): Promise<void> {
 		const [six, four] = ADDRESSES;
+		const netns = this.#owner ? ['--netns', 'web'] : [];
 		const words = this.#device
-			? ['--device', this.#device, '--forward', 'redirect', '--uplink', UPLINK, '--ipv6', six, '--ipv4', four]
+			? ['--device', this.#device, '--forward', 'redirect', '--uplink', UPLINK, '--ipv6', six, '--ipv4', four, ...netns]
 			: ['--mode', 'identity', '--ip', six, '--ip', four];
 		await this.done('net', 'add', 'web', ...words);
 	}
@@ -141,6 +154,19 @@ export class TurnedScene implements AsyncDisposable {
 		const { stdout, stderr } = await this.host.run([...PROGRAM, ...words], this.place);
 		if (stdout) return JSON.parse(stdout);
 		throw new Error(stderr);
+	}
+
+	async #makeOwner(): Promise<void> {
+		const lines: string[] = [];
+		const holder = ['unshare', '--user', '--map-root-user', '--net', 'sh', '-c', 'echo $$; exec cat'];
+		await this.start(holder, { cgroup: 'owner' }, lines);
+		this.#owner = lines[0]!;
+		await this.host.done(['ip', 'netns', 'attach', 'web', this.#owner]);
+	}
+
+	/** Of commands, to be in front of: as root of the user namespace that owns web's netns, there. */
+	get asOwner(): string[] {
+		return ['nsenter', '--target', this.#owner!, '--user', '--net', '--preserve-credentials'];
 	}
 
 	/** Where web's programs are. */
