@@ -107,3 +107,47 @@ test('who comes to the proxy by himself is reset, and reaches nobody', async () 
 	expect(await scene.web('talk', WEB, String(PROXY_PORT), 'hello')).toEqual({ error: 'ECONNRESET' });
 	expect(scene.told.forward.at(-1)).toMatch(/came by itself, and was not turned here: (ENOENT|ENOPROTOOPT)/);
 });
+
+test('what is amiss is found, and mended by the same command', async () => {
+	await scene.host.ip('route del local 100::/64 dev lo\n', 'web');
+	const { code, stdout } = await scene.host.pathproof('net', 'check');
+	expect([code, stdout.match(/^✗ .*$|try: .*$/gm)]).toEqual([
+		1,
+		['✗ web: a route of the aliases', 'try:     ip -6 -n web route add local 100::/64 dev lo'],
+	]);
+	await scene.turn('2001:db8:f::/48', 443);
+	expect(await scene.done('net', 'check')).toBe('all is as it should be\n');
+	expect(await scene.done('net', 'upgrade')).toBe('the programs of this host are those of this pathproof already\n');
+});
+
+test('says first what it would do, does exactly that, and does nothing twice', async () => {
+	await scene.done('net', 'tls', 'rm', 'web');
+	const proxy = ['--proxy', '15001', '--proxy-cgroup', '/sys/fs/cgroup/proxy'];
+	const words = ['net', 'tls', 'add', 'web', '--to', '::/0', ...proxy];
+	const steps = [
+		'load the programs of tls_netns',
+		'ip -6 -n web route add local 100::/64 dev lo',
+		'ip -4 -n web route add 240.0.0.0/5 dev lo',
+		'tls_ns: the proxy of web is in /sys/fs/cgroup/proxy',
+		'attach tls_ns_original to /sys/fs/cgroup/proxy',
+		'attach tls_arrive to eth0 in its netns',
+		'attach tls_turn_back to lo in its netns',
+		'attach tls_guard to web',
+		'attach tls_turn to eth0 in its netns',
+		'tls_ns_policies: tcp to ::/0 of web goes to the proxy at port 15001, and fails closed',
+	];
+	const json = async (...more: string[]) => JSON.parse(await scene.done(...words, '--json', ...more));
+	await eventually(async () => {
+		await scene.done('net', 'gc'); // of flows that have just ended
+		expect(await json('--dry-run')).toEqual({ schema: 1, dryRun: true, changed: false, steps });
+	});
+	expect(await json()).toEqual({ schema: 1, dryRun: false, changed: true, steps });
+	expect(await json()).toEqual({ schema: 1, dryRun: false, changed: false, steps: [] });
+	expect(await scene.done('net', 'tls', 'ls')).toMatch(/^web +tcp +::\/0 +every +15001 +closed *$/m);
+});
+
+test('a container that goes takes its policies along', async () => {
+	await scene.done('net', 'rm', 'web');
+	expect(await scene.host.done(['find', '/sys/fs/bpf', '-mindepth', '1', '-type', 'd'])).toBe('');
+	expect(JSON.parse(await scene.done('net', 'tls', 'ls', '--json'))).toEqual({ schema: 1, policies: [] });
+});
