@@ -12,6 +12,7 @@ import {
 	isOfHost,
 	withPinned,
 } from '../forward/attach.ts';
+import { isLoaded, pinPath } from '../forward/datapath.ts';
 import { queryClsact } from '../libbpf/attach.ts';
 import { type AttachedProgram, attachedInOrder, linkIdentity, linkInfo, programIdentity } from '../libbpf/enumerate.ts';
 import { FROM_CONTAINER } from '../plan/pair.ts';
@@ -91,15 +92,18 @@ export function lookAt(attachment: Attachment): Attached {
 /** Whose verdict is the first: what runs before may end the walk, and nobody judges the packet. */
 const FIRST: ReadonlySet<string> = new Set([...Object.values(FROM_CONTAINER), 'uplink_guard', 'uplink_ingress']);
 
-/** What packets meet before a program that is to be the first there. Of filters nothing: lower priorities are other people's. */
+/** What packets meet before a program that is to be the first there, but for what turns flows. Of filters nothing: lower priorities are other people's. */
 export function programsBefore({ program, kind, ifindex, pin }: Attachment): AttachedProgram[] {
 	if (!FIRST.has(program) || (kind !== 'tcx' && kind !== 'netkit')) return [];
 	const { id, attachType } = withPinned(pin, linkInfo)!;
 	const all = attachedInOrder(ifindex, attachType);
-	return all.slice(
-		0,
-		all.findIndex(({ link }) => link === id),
-	);
+	const guard = isLoaded('tls_netns') ? pinnedProgram(pinPath('programs', 'tls_guard')).id : null;
+	return all
+		.slice(
+			0,
+			all.findIndex(({ link }) => link === id),
+		)
+		.filter(({ program }) => program !== guard);
 }
 
 /** Of what is pinned at `path`. */
