@@ -1,15 +1,17 @@
 /**
- * A container, its forward proxy beside it, and a peer beyond the wire with the terminating one and what stands behind it.
+ * A container, its forward proxy beside it or, where it has a netns, within that, and a peer beyond the wire with the terminating one
+ * and what stands behind it.
  *
  *     web's programs ─▶ forward proxy ═ eth0 ═══ TLS 1.3 ═══ eth0 ═▶ terminating proxy ─▶ 2001:db8:f::1, 203.0.113.1 … (peer)
  */
 import { readFileSync } from 'node:fs';
-import type { GuestProcess, Lab, LabRequest } from 'pathproof';
+import type { ExecResult, GuestProcess, Lab, LabRequest } from 'pathproof';
 import { Authority } from '../../impl/tls/authority.ts';
 import type { CertificateFiles } from '../../impl/tls/certificates.ts';
 import { issueFiles } from '../../impl/tls/scene.ts';
 import { GUEST_HOME } from '../../kernels/agent/protocol.ts';
-import { type IdentityScene, identity, identityScene } from '../identity/scene.ts';
+import { ADDRESSES, type IdentityScene, identity, identityScene } from '../identity/scene.ts';
+import { request } from '../state/scene.ts';
 
 const NODE = `${GUEST_HOME}/bin/node`;
 const SCRIPTS = `${GUEST_HOME}/payload/vmtests/support/guest`;
@@ -32,20 +34,30 @@ export interface Said {
 	error?: string;
 }
 
+/** What joins web's netns to the host; `null`: it has none, and is an identity. */
+export type Joined = 'veth' | 'netkit-l2' | 'netkit-l3' | null;
+
 export class TlsScene {
 	readonly on: IdentityScene;
+	readonly #device: Joined;
 	/** what each end has printed, line by line */
 	readonly told = { terminate: [] as string[], forward: [] as string[] };
 	forward!: GuestProcess;
 
-	constructor(on: IdentityScene) {
+	constructor(on: IdentityScene, device: Joined) {
 		this.on = on;
+		this.#device = device;
 	}
 
-	/** A program of web's, to its end. */
+	/** A program of web's, that may fail. */
+	readonly run = (argv: readonly string[], timeout = 120_000): Promise<ExecResult> =>
+		this.#device
+			? this.on.vm.exec(argv, { netns: 'web', reject: false, timeout })
+			: this.on.run('web', argv, { reject: false, timeout });
+
+	/** One of impl/tls/program.ts, to its end. */
 	readonly web = async (...words: string[]): Promise<Said> => {
-		const argv = [NODE, `${SCRIPTS}/tls-program.mjs`, ...words];
-		const { stdout } = await this.on.run('web', argv, { reject: false, timeout: 120_000 });
+		const { stdout } = await this.run([NODE, `${SCRIPTS}/tls-program.mjs`, ...words]);
 		return JSON.parse(stdout) as Said;
 	};
 
@@ -71,7 +83,8 @@ export class TlsScene {
 			listen: `[::]:${TERMINATOR.port}`,
 			allow: ['2001:db8:f::/48', '203.0.113.0/24'],
 		});
-		const ways = ['[::1]', '127.0.0.1'].flatMap((address) =>
+		const { ipv6, ipv4 } = ADDRESSES.web;
+		const ways = (this.#device ? [`[${ipv6}]`, ipv4] : ['[::1]', '127.0.0.1']).flatMap((address) =>
 			['tcp', 'udp'].map((protocol) => ({ protocol, listen: `${address}:${PROXY_PORT}` })),
 		);
 		this.forward = await this.#end('forward', await this.#carry('forward', files.web), {
@@ -92,7 +105,9 @@ export class TlsScene {
 		const { vm, within } = this.on;
 		const path = `/run/${role}.json`;
 		await vm.writeFile(path, JSON.stringify({ role, certificates, ...config }));
-		const argv = [NODE, `${SCRIPTS}/tls-end.mjs`, path];
+		// below /sys it sees the host's, unlike what `ip netns exec` runs
+		const there = role === 'forward' && this.#device ? ['nsenter', '--net=/run/netns/web'] : [];
+		const argv = [...there, NODE, `${SCRIPTS}/tls-end.mjs`, path];
 		const end = await (role === 'terminate' ? vm.spawn(argv, { netns: 'peer' }) : vm.spawn(within(PROXY_CGROUP, argv)));
 		let rest = '';
 		end.onOutput((bytes, stream) => {
@@ -107,7 +122,7 @@ export class TlsScene {
 }
 
 /** With the container web, of both families, and without a policy. */
-export async function tlsScene(lab: (request: LabRequest) => Promise<Lab>): Promise<TlsScene> {
+export async function tlsScene(lab: (request: LabRequest) => Promise<Lab>, device: Joined = null): Promise<TlsScene> {
 	const on = await identityScene(lab);
 	const batch = async (commands: readonly string[], ...words: string[]) =>
 		on.vm.exec(['ip', ...words, '-batch', '-'], { input: `${commands.join('\n')}\n` });
@@ -120,8 +135,8 @@ export async function tlsScene(lab: (request: LabRequest) => Promise<Lab>): Prom
 	await on.vm.exec(['mkdir', PROXY_CGROUP]);
 	// a proxy that stands still for a moment, on a busy machine, has room for what comes meanwhile
 	await on.vm.exec(['sysctl', '-qw', 'net.core.rmem_default=8388608', 'net.core.rmem_max=8388608']);
-	await on.net.addContainer(identity('web'));
-	const scene = new TlsScene(on);
+	await on.net.addContainer(device ? request('web', { device, forward: 'redirect' }) : identity('web'));
+	const scene = new TlsScene(on, device);
 	await scene.startProxies();
 	return scene;
 }

@@ -1,9 +1,11 @@
 /** TCP and UDP of a container go to whom they are meant for over TLS, and neither the program nor the one it talks with can tell. */
-import { expect, test } from 'pathproof';
-import { ADDRESSES } from '../identity/scene.ts';
+import { describe, expect, test } from 'pathproof';
+import type { FeatureName } from '../../kernels/features.ts';
+import { ADDRESSES, HOST } from '../identity/scene.ts';
 import { FULL } from '../support/config.ts';
+import { DEVICE_NEEDS } from '../support/device-needs.ts';
 import { turn } from '../support/turns.ts';
-import { BEHIND, TERMINATOR, type TlsScene, tlsScene } from './scene.ts';
+import { BEHIND, type Joined, TERMINATOR, type TlsScene, tlsScene } from './scene.ts';
 
 const { ipv6, ipv4 } = ADDRESSES.web;
 /** In each request and each response. */
@@ -37,71 +39,87 @@ async function talksWith({ on: { vm } }: TlsScene): Promise<string[]> {
 	];
 }
 
-test(
-	'curl reaches both families as if nothing were between, and the wire carries TLS 1.3 to the terminating proxy and nothing else',
-	turn(2, 'modules'),
-	async ({ lab, requires }) => {
-		await requires('modules');
-		const scene = await tlsScene(lab);
-		const { on } = scene;
-		const { vm } = on;
-		await vm.exec(['sh', '-c', `mkdir /run/www && echo ${NONCE} >/run/www/${NONCE}`]);
-		await using _server = await vm.spawn(['busybox', 'httpd', '-f', '-p', '80', '-h', '/run/www'], { netns: 'peer' });
-		await scene.turn('2001:db8:f::/48', 80);
-		await scene.turn('203.0.113.0/24', 80);
-		const said: string[] = [];
-		const wire = await captured(scene, async () => {
-			for (const host of [`[${BEHIND[6][6]}]`, BEHIND[4][6]!]) {
-				const argv = ['curl', '-sS', '--max-time', '60', '-w', '%{remote_ip} %{local_ip} %{http_code}'];
-				said.push((await on.run('web', [...argv, `http://${host}/${NONCE}`], { timeout: 70_000 })).stdout);
-			}
-		});
-		expect(said).toEqual([`${NONCE}\n2001:db8:f::7 ${ipv6} 200`, `${NONCE}\n203.0.113.7 ${ipv4} 200`]);
-		expect(await talksWith(scene)).toEqual([`2001:db8:0:1::1 > ${TERMINATOR.host}.${TERMINATOR.port}`]);
-		expect(wire.includes(NONCE)).toBe(false);
-		expect([wire.includes(HANDSHAKE), wire.includes(IS_TLS_1_3)]).toEqual([true, true]);
-		// the certificate of the other end says whose it is
-		expect(scene.told.terminate.filter((line) => line.includes('"open"'))).toEqual(
-			['[2001:db8:f::7]:80', '203.0.113.7:80'].map(
-				(destination) =>
-					`{"event":"open","container":"web","protocol":"tcp","destination":"${destination}","refusal":null}`,
-			),
-		);
-	},
-);
+/** `proxy`: the address of the forward one. */
+const PLACES: { what: string; device: Joined; proxy: string; needs: FeatureName[]; sample: { tags: string[] } }[] = [
+	{ what: 'an identity', device: null, proxy: HOST.ipv6, needs: ['modules'], sample: turn(2, 'modules') },
+	...(['veth', 'netkit-l2', 'netkit-l3'] as const).map((device) => ({
+		what: `a netns on ${device}`,
+		device,
+		proxy: ipv6,
+		needs: [...DEVICE_NEEDS[device], 'tcx', 'modules'] as FeatureName[],
+		sample: { tags: [FULL] },
+	})),
+];
 
-test('without a policy the same goes as it is: the wire carries it in clear', { tags: [FULL] }, async ({
-	lab,
-	requires,
-}) => {
-	await requires('modules');
-	const scene = await tlsScene(lab);
-	const { on } = scene;
-	await on.vm.exec(['sh', '-c', `mkdir /run/www && echo ${NONCE} >/run/www/${NONCE}`]);
-	await using _server = await on.vm.spawn(['busybox', 'httpd', '-f', '-p', '80', '-h', '/run/www'], { netns: 'peer' });
-	const wire = await captured(scene, () => on.run('web', ['curl', '-sS', `http://[${BEHIND[6][6]}]/${NONCE}`]));
-	expect(wire.includes(NONCE)).toBe(true);
-});
-
-test('one UDP socket sends to 200 destinations of each family: each gets its own, and each answer comes from the one that gave it', {
-	tags: [FULL],
-	timeout: 300_000,
-}, async ({ lab, requires }) => {
-	await requires('modules');
-	const scene = await tlsScene(lab);
-	const { peer, web } = scene;
-	await using _answers = await peer('answer', '53', ...BEHIND[6], ...BEHIND[4]);
-	await scene.turn('2001:db8:f::/48', 53, '--protocol', 'udp');
-	await scene.turn('203.0.113.0/24', 53, '--protocol', 'udp');
-	const wire = await captured(scene, async () => {
-		for (const [family, end] of [
-			[6, (address: string) => `[${address}]:53`],
-			[4, (address: string) => `${address}:53`],
-		] as const)
-			expect(await web('ask', '53', NONCE, ...BEHIND[family])).toEqual({
-				answers: Object.fromEntries(BEHIND[family].map((address) => [end(address), `${NONCE} came to ${address}`])),
+describe.for(PLACES)('of $what', ({ device, proxy, needs, sample }) => {
+	test(
+		'curl reaches both families as if nothing were between, and the wire carries TLS 1.3 to the terminating proxy and nothing else',
+		sample,
+		async ({ lab, requires }) => {
+			await requires(...needs);
+			const scene = await tlsScene(lab, device);
+			const { on } = scene;
+			const { vm } = on;
+			await vm.exec(['sh', '-c', `mkdir /run/www && echo ${NONCE} >/run/www/${NONCE}`]);
+			await using _server = await vm.spawn(['busybox', 'httpd', '-f', '-p', '80', '-h', '/run/www'], { netns: 'peer' });
+			await scene.turn('2001:db8:f::/48', 80);
+			await scene.turn('203.0.113.0/24', 80);
+			const said: string[] = [];
+			const wire = await captured(scene, async () => {
+				for (const host of [`[${BEHIND[6][6]}]`, BEHIND[4][6]!]) {
+					const argv = ['curl', '-sS', '--max-time', '60', '-w', '%{remote_ip} %{local_ip} %{http_code}'];
+					said.push((await scene.run([...argv, `http://${host}/${NONCE}`])).stdout);
+				}
 			});
+			expect(said).toEqual([`${NONCE}\n2001:db8:f::7 ${ipv6} 200`, `${NONCE}\n203.0.113.7 ${ipv4} 200`]);
+			expect(await talksWith(scene)).toEqual([`${proxy} > ${TERMINATOR.host}.${TERMINATOR.port}`]);
+			expect(wire.includes(NONCE)).toBe(false);
+			expect([wire.includes(HANDSHAKE), wire.includes(IS_TLS_1_3)]).toEqual([true, true]);
+			// the certificate of the other end says whose it is
+			expect(scene.told.terminate.filter((line) => line.includes('"open"'))).toEqual(
+				['[2001:db8:f::7]:80', '203.0.113.7:80'].map(
+					(destination) =>
+						`{"event":"open","container":"web","protocol":"tcp","destination":"${destination}","refusal":null}`,
+				),
+			);
+		},
+	);
+
+	test('without a policy the same goes as it is: the wire carries it in clear', { tags: [FULL] }, async ({
+		lab,
+		requires,
+	}) => {
+		await requires(...needs);
+		const scene = await tlsScene(lab, device);
+		const { on } = scene;
+		await on.vm.exec(['sh', '-c', `mkdir /run/www && echo ${NONCE} >/run/www/${NONCE}`]);
+		await using _server = await on.vm.spawn(['busybox', 'httpd', '-f', '-p', '80', '-h', '/run/www'], {
+			netns: 'peer',
+		});
+		const wire = await captured(scene, () => scene.run(['curl', '-sS', `http://[${BEHIND[6][6]}]/${NONCE}`]));
+		expect(wire.includes(NONCE)).toBe(true);
 	});
-	expect(await talksWith(scene)).toEqual([`2001:db8:0:1::1 > ${TERMINATOR.host}.${TERMINATOR.port}`]);
-	expect(wire.includes(NONCE)).toBe(false);
+
+	test('one UDP socket sends to 200 destinations of each family: each gets its own, and each answer comes from the one that gave it', {
+		tags: [FULL],
+		timeout: 300_000,
+	}, async ({ lab, requires }) => {
+		await requires(...needs);
+		const scene = await tlsScene(lab, device);
+		const { peer, web } = scene;
+		await using _answers = await peer('answer', '53', ...BEHIND[6], ...BEHIND[4]);
+		await scene.turn('2001:db8:f::/48', 53, '--protocol', 'udp');
+		await scene.turn('203.0.113.0/24', 53, '--protocol', 'udp');
+		const wire = await captured(scene, async () => {
+			for (const [family, end] of [
+				[6, (address: string) => `[${address}]:53`],
+				[4, (address: string) => `${address}:53`],
+			] as const)
+				expect(await web('ask', '53', NONCE, ...BEHIND[family])).toEqual({
+					answers: Object.fromEntries(BEHIND[family].map((address) => [end(address), `${NONCE} came to ${address}`])),
+				});
+		});
+		expect(await talksWith(scene)).toEqual([`${proxy} > ${TERMINATOR.host}.${TERMINATOR.port}`]);
+		expect(wire.includes(NONCE)).toBe(false);
+	});
 });
