@@ -59,7 +59,7 @@ describe.runIf(mayTrace())('this host', { timeout: 60_000 }, () => {
 			// five minutes before its end
 			if (line.includes(' datagram 2: ')) tracing.kill('SIGINT');
 		}
-		expect(await tracing).toMatchObject({ exitCode: 0, stderr: expect.stringMatching(/ ended with SIGINT$/) });
+		expect(await tracing).toMatchObject({ exitCode: 0, stderr: expect.stringMatching(/ ended with SIGINT$/m) });
 	});
 
 	test('--pcap - is a capture, and nothing else is on stdout', async () => {
