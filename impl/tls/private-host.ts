@@ -11,8 +11,9 @@ import { fileURLToPath } from 'node:url';
 
 const PATHPROOF = fileURLToPath(new URL('../../ci/pathproof', import.meta.url));
 
-/** Makes the cgroup, and takes it away when all in it have ended. */
-const HOLD = `mkdir "$1" || exit
+/** Makes the cgroup, and takes it away when all in it have ended: also where a signal ends the tests with all of their group. */
+const HOLD = `trap '' HUP INT TERM
+mkdir "$1" || exit
 unshare --mount --net --propagation private sh -c "$2" sh "$1"
 echo 1 >"$1/cgroup.kill"
 for each in $(seq 600); do find "$1" -depth -type d -exec rmdir {} + 2>/dev/null && exit; sleep 0.1; done
