@@ -137,3 +137,8 @@ function oneOf(what: string, words: readonly string[], word: string): void {
 function refuse(message: string, hint: string): never {
 	throw new DatapathError(message, { hint, usage: true });
 }
+
+/** The name of its netns, as `ip netns` knows it. */
+export function netnsOf({ name, netns }: Pick<ContainerSpec, 'name' | 'netns'>): string {
+	return netns ?? name;
+}

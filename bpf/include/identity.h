@@ -12,6 +12,7 @@
 #include <linux/in.h>
 #include <linux/in6.h>
 #include "end.h"
+#include "hash.h"
 
 /* linux/net.h, which is not for programs */
 #define SOCK_STREAM 1
@@ -241,16 +242,6 @@ static __always_inline bool may_bind(const struct identity *me, __u16 port)
 	if (me->allowed[0].last && !is_within(me->allowed, port))
 		return false;
 	return !is_within(me->reserved, port);
-}
-
-static __always_inline __u32 mix(__u32 value)
-{
-	/* the finalizer of MurmurHash3 */
-	value ^= value >> 16;
-	value *= 0x85ebca6b;
-	value ^= value >> 13;
-	value *= 0xc2b2ae35;
-	return value ^ value >> 16;
 }
 
 static __always_inline const struct end *choose(const struct service *service, __u64 client)

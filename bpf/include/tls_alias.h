@@ -4,6 +4,7 @@
 #define PATHPROOF_TLS_ALIAS_H
 
 #include "end.h"
+#include "hash.h"
 
 /* A netns whose flows are turned, by its inode. impl/tls/netns.ts writes it. */
 struct tls_ns {
@@ -65,16 +66,6 @@ struct {
 } tls_ns_aliases SEC(".maps");
 
 #define ALIAS_ATTEMPTS 4
-
-static __always_inline __u32 mix(__u32 value)
-{
-	/* the finalizer of MurmurHash3 */
-	value ^= value >> 16;
-	value *= 0x85ebca6b;
-	value ^= value >> 13;
-	value *= 0xc2b2ae35;
-	return value ^ value >> 16;
-}
 
 static __always_inline __u32 hash_end(const struct end *end, __u32 seed)
 {

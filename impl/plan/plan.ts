@@ -1,6 +1,6 @@
 /** What has to be done on this host to add a container, or to take one away: steps, in the order in which they are safe. */
 import { findDevice, ownAddresses } from '../addresses.ts';
-import { type ContainerSpec, canonical } from '../container.ts';
+import { type ContainerSpec, canonical, netnsOf } from '../container.ts';
 import { pairKind } from '../devices/device.ts';
 import { isIpvlan } from '../devices/ipvlan.ts';
 import { containerCgroup, makeCgroup, removeCgroup } from '../devices/none.ts';
@@ -33,7 +33,7 @@ export async function planAdd(spec: ContainerSpec, others: Others, begun: Contai
 	if (spec.identity) return [...planIdentity(spec, others), ...(await holderSteps(spec, others, 'comes'))];
 	if (spec.device === 'none')
 		return [{ what: `mkdir -p ${containerCgroup(spec.name)}`, run: () => makeCgroup(spec.name) }];
-	const netns = spec.netns ?? spec.name;
+	const netns = netnsOf(spec);
 	// one that an interrupted call began goes with what is undone
 	const make = begun && begun.device !== 'none' ? [`netns add ${netns}`] : addNetns(netns);
 	const made = spec.netns === null ? [ipStep(null, make)] : [];
@@ -52,7 +52,7 @@ function addressesWithout(identity: ContainerSpec): string[] {
 
 /** For what is whole, half made or half taken away. `others`: the containers that stay. */
 export async function planRemove(spec: ContainerSpec, others: Others): Promise<Step[]> {
-	const netns = spec.netns ?? spec.name;
+	const netns = netnsOf(spec);
 	if (spec.identity)
 		return [
 			...(await planIdentityRemoval(spec, others)),

@@ -1,6 +1,6 @@
 /** What cannot be done on this host, said before anything is begun. */
 import { addressBytes, deviceIndex, findDevice } from '../addresses.ts';
-import type { ContainerSpec } from '../container.ts';
+import { type ContainerSpec, netnsOf } from '../container.ts';
 import { INNER } from '../devices/device.ts';
 import { isIpvlan } from '../devices/ipvlan.ts';
 import { DatapathError } from '../errors.ts';
@@ -30,7 +30,6 @@ export function refuse(spec: ContainerSpec, others: Others, hosts: readonly stri
 	if (spec.identity || isLoaded('identity')) refuseClaims(spec, others(), hosts);
 	// an identity's become the host's, and go with it
 	if (spec.device !== 'none' || spec.identity) refuseOwn(spec, hosts);
-	const netnsOf = ({ netns, name }: ContainerSpec) => netns ?? name;
 	const owner =
 		spec.netns === null
 			? undefined

@@ -1,7 +1,7 @@
 /** Whether what is on this host is what its containers were asked to be, and what to type where it is not. */
 import { existsSync, readFileSync } from 'node:fs';
 import { deviceIndex, findDevice } from '../addresses.ts';
-import type { ContainerSpec } from '../container.ts';
+import { type ContainerSpec, netnsOf } from '../container.ts';
 import { pairKind } from '../devices/device.ts';
 import { isIpvlan, slaveIdIn } from '../devices/ipvlan.ts';
 import { containerCgroup } from '../devices/none.ts';
@@ -55,7 +55,7 @@ async function checkContainer(
 	if (missing.length)
 		return missing.map(({ device }) => lack(`its uplink ${device}`, `a device ${device}`, 'no such device'));
 	const inner = await innerFacts(spec);
-	const slave = isIpvlan(spec.device) && inner?.link ? await slaveIdIn(spec.netns ?? name) : null;
+	const slave = isIpvlan(spec.device) && inner?.link ? await slaveIdIn(netnsOf(spec)) : null;
 	const down = spec.uplinks.filter(({ device }) => !facts.links.get(device)?.flags.includes('UP'));
 	return [
 		...down.map(({ device }) => lack(`its uplink ${device}`, 'up', 'down', `ip link set dev ${device} up`)),
@@ -77,7 +77,7 @@ function checkHostEnd(spec: ContainerSpec, facts: HostFacts, lack: Lack): Findin
 	const kind = pairKind(spec.device);
 	const link = facts.links.get(name);
 	if (!kind || !link) return [];
-	const pair = devicePair(name, spec.netns ?? name, link.mtu);
+	const pair = devicePair(name, netnsOf(spec), link.mtu);
 	return [
 		...(link.flags.includes('UP') ? [] : [lack(`its host end ${name}`, 'up', 'down', `ip link set dev ${name} up`)]),
 		...(kind.ethernet && !link.addr_info.some(({ local }) => local === 'fe80::1')
@@ -117,7 +117,7 @@ function checkHostEnd(spec: ContainerSpec, facts: HostFacts, lack: Lack): Findin
 }
 
 function checkInside(spec: ContainerSpec, { link, defaults }: InnerFacts, lack: Lack): Finding[] {
-	const netns = spec.netns ?? spec.name;
+	const netns = netnsOf(spec);
 	if (!link) return [lack(`eth0 in its netns ${netns}`, 'a device', 'no such device')];
 	const type = (command: string) => `ip -n ${netns} ${command}`;
 	const families = [
@@ -183,7 +183,7 @@ const SLAVE = { start: 4, end: 8 } as const;
 function checkRows(spec: ContainerSpec, facts: HostFacts, slave: number | null, lack: Lack): Finding[] {
 	if (!isLoaded()) return [lack('the datapath', 'loaded', 'nothing is pinned')];
 	const kind = pairKind(spec.device);
-	const pair = devicePair(spec.name, spec.netns ?? spec.name, facts.links.get(spec.name)?.mtu ?? 0);
+	const pair = devicePair(spec.name, netnsOf(spec), facts.links.get(spec.name)?.mtu ?? 0);
 	const rows: Row[] = [
 		...(kind ? [containerRow(spec, kind, pair.hostMac)] : []),
 		...endpointRows(spec, slave ?? 0),

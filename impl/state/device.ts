@@ -2,7 +2,7 @@
  * Whether a container's device is set as it was: what the host has set of it, which its owner cannot; and of what its owner can, that by
  * which others are harmed.
  */
-import type { ContainerSpec } from '../container.ts';
+import { type ContainerSpec, netnsOf } from '../container.ts';
 import { INNER, pairKind, type Settings } from '../devices/device.ts';
 import { isIpvlan, slaveKind, slaveSettings } from '../devices/ipvlan.ts';
 import { addressesOf } from '../forward/tables.ts';
@@ -40,8 +40,4 @@ export function checkForeign(spec: ContainerSpec, { addr_info }: Link, lack: Lac
 				`ip -n ${netnsOf(spec)} addr del ${local}/${prefixlen} dev ${INNER}`,
 			),
 		);
-}
-
-function netnsOf({ netns, name }: ContainerSpec): string {
-	return netns ?? name;
 }

@@ -1,5 +1,5 @@
 /** What iproute2 says of this host and of a container's netns, as far as a container is concerned. */
-import type { ContainerSpec } from '../container.ts';
+import { type ContainerSpec, netnsOf } from '../container.ts';
 import { INNER, type Settings } from '../devices/device.ts';
 import { FAMILIES, type Family, ipJson } from '../ip/ip.ts';
 import { hasNetns } from '../netns.ts';
@@ -73,7 +73,7 @@ export interface InnerFacts {
 
 /** Null where the netns is gone. */
 export async function innerFacts(spec: Pick<ContainerSpec, 'name' | 'netns'>): Promise<InnerFacts | null> {
-	const netns = spec.netns ?? spec.name;
+	const netns = netnsOf(spec);
 	if (!hasNetns(netns)) return null;
 	const [links, six, four] = await Promise.all([
 		ipJson<Link>(netns, ['-details', 'address']),

@@ -3,13 +3,12 @@
  * the kernel's own sockets there say which have not ended; nobody else keeps count.
  */
 import { readFileSync } from 'node:fs';
-import type { ContainerSpec } from '../container.ts';
+import { type ContainerSpec, netnsOf } from '../container.ts';
 import { isLoaded, withMap } from '../forward/datapath.ts';
 import { markOf } from '../forward/tables.ts';
 import { inNetns } from '../netns.ts';
 import { addressOf, formatEndpoint } from './endpoints.ts';
 import { QUIET_MS, readEnd, type TurnedFlow } from './flows.ts';
-import { netnsNameOf } from './netns.ts';
 
 /** struct tls_ns_alias, and struct tls_ns_flow */
 const ALIAS = { protocol: 4, address: 8 } as const;
@@ -41,7 +40,7 @@ export function netnsFlows(spec: ContainerSpec): TurnedFlow[] {
 			ageMs,
 		}));
 	const byAddress = new Map(aliases.filter(({ tcp }) => tcp).map((one) => [one.address, one]));
-	const connections = acceptedIn(netnsNameOf(spec)).flatMap(({ local, port, alias }) => {
+	const connections = acceptedIn(netnsOf(spec)).flatMap(({ local, port, alias }) => {
 		const of = byAddress.get(alias);
 		if (!of) return [];
 		const { destination, proxy, ageMs } = of;

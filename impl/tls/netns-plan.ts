@@ -1,10 +1,10 @@
 /** What a container with a netns needs beside programs and policies so that its flows are turned: a row, and routes of the aliases in its netns. */
-import type { ContainerSpec } from '../container.ts';
+import { type ContainerSpec, netnsOf } from '../container.ts';
 import type { Family } from '../ip/ip.ts';
 import { hasNetns } from '../netns.ts';
 import type { Step } from '../step.ts';
 import { detachTls } from './links.ts';
-import { forgetNetns, hasRow, netnsNameOf, netnsRow, type ProxyCgroup, writeNetns } from './netns.ts';
+import { forgetNetns, hasRow, netnsRow, type ProxyCgroup, writeNetns } from './netns.ts';
 import { netnsAliasRoutes } from './route.ts';
 
 /** Before its programs are attached, which without a row drop everything. */
@@ -31,7 +31,7 @@ export async function netnsRemovalSteps(spec: ContainerSpec, inodes: readonly nu
 		...(inodes.length
 			? [{ what: `tls_ns, tls_ns_aliases: forget ${name}`, run: () => inodes.forEach(forgetNetns) }]
 			: []),
-		...(hasNetns(netnsNameOf(spec)) ? await aliasRoutes(spec, 'del') : []),
+		...(hasNetns(netnsOf(spec)) ? await aliasRoutes(spec, 'del') : []),
 	];
 }
 
@@ -41,7 +41,7 @@ function aliasRoutes(spec: ContainerSpec, change: 'add' | 'del'): Promise<Step[]
 		...(spec.ipv6 === null ? [] : ['-6' as const]),
 		...(spec.ipv4 === null ? [] : ['-4' as const]),
 	];
-	return netnsAliasRoutes(netnsNameOf(spec), change, families);
+	return netnsAliasRoutes(netnsOf(spec), change, families);
 }
 
 /** Those that it lacks, as commands. */

@@ -1,7 +1,7 @@
 /** Containers with a netns of their own whose flows are turned: what bpf/tls_netns.bpf.c knows of each, in its layout. */
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { addressBytes, deviceIndex } from '../addresses.ts';
-import type { ContainerSpec } from '../container.ts';
+import { type ContainerSpec, netnsOf } from '../container.ts';
 import { INNER, pairKind } from '../devices/device.ts';
 import { isIpvlan } from '../devices/ipvlan.ts';
 import { DatapathError } from '../errors.ts';
@@ -26,10 +26,6 @@ const NO_ADDRESS = Buffer.alloc(16, 0xff);
 const PROXIES = 16_384;
 const STRICT = 1;
 
-export function netnsNameOf({ name, netns }: Pick<ContainerSpec, 'name' | 'netns'>): string {
-	return netns ?? name;
-}
-
 /** The inodes of those that the programs know. */
 export function knownNetns(): number[] {
 	if (!isLoaded('tls_netns')) return [];
@@ -51,11 +47,11 @@ export function refuseNetns(spec: ContainerSpec): void {
 			`the owner of the netns of ${name} could take its programs away: this kernel has no links of tc programs (6.6)`,
 			{ hint: 'a container of --mode identity' },
 		);
-	if (spec.ipv4 !== null && isStrict(netnsNameOf(spec)))
+	if (spec.ipv4 !== null && isStrict(netnsOf(spec)))
 		throw new DatapathError(
 			`rp_filter of ${INNER} is strict in the netns of ${name}, and drops what comes from an alias`,
 			{
-				hint: `ip netns exec ${netnsNameOf(spec)} sysctl -w net.ipv4.conf.${INNER}.rp_filter=2`,
+				hint: `ip netns exec ${netnsOf(spec)} sysctl -w net.ipv4.conf.${INNER}.rp_filter=2`,
 			},
 		);
 }
@@ -74,7 +70,7 @@ function isStrict(netns: string): boolean {
 export async function netnsRow(spec: ContainerSpec, proxy: bigint): Promise<{ key: Buffer; value: Buffer } | null> {
 	const { netns } = markOf(spec);
 	if (netns === null) return null;
-	const links = await ipJson<{ ifname: string; ifindex: number; address?: string }>(netnsNameOf(spec), ['link']);
+	const links = await ipJson<{ ifname: string; ifindex: number; address?: string }>(netnsOf(spec), ['link']);
 	const inner = links.find(({ ifname }) => ifname === INNER);
 	if (!inner) return null;
 	const value = Buffer.alloc(NS.size);

@@ -1,9 +1,9 @@
 /** Where the programs are attached that turn a container's flows. */
-import type { ContainerSpec } from '../container.ts';
+import { type ContainerSpec, netnsOf } from '../container.ts';
 import { pairKind } from '../devices/device.ts';
 import { cgroupId, cgroupOf } from '../identity/cgroup.ts';
 import type { TlsPlace } from './links.ts';
-import { netnsNameOf, type ProxyCgroup } from './netns.ts';
+import type { ProxyCgroup } from './netns.ts';
 import { isOfProxy, isOnDevice, ON_DEVICE, type TlsProgram } from './programs.ts';
 
 /** A cgroup that is not there has the id 0. */
@@ -11,7 +11,7 @@ export function placeOf(spec: ContainerSpec, program: TlsProgram, proxy: ProxyCg
 	if (isOfProxy(program)) return proxy;
 	if (isOnDevice(program)) {
 		const { device, kind } = ON_DEVICE[program];
-		if (device !== 'host end') return { netns: netnsNameOf(spec), device, kind };
+		if (device !== 'host end') return { netns: netnsOf(spec), device, kind };
 		return { netns: null, device: spec.name, kind: pairKind(spec.device)?.hook === 'netkit' ? 'netkit/peer' : kind };
 	}
 	const path = cgroupOf(spec);

@@ -1,5 +1,5 @@
 /** What has to be done on this host so that a container's flows go over TLS, and no more: steps, in the order in which they are safe. */
-import type { ContainerSpec } from '../container.ts';
+import { type ContainerSpec, netnsOf } from '../container.ts';
 import { DatapathError } from '../errors.ts';
 import { ensureLoaded, isLoaded, withMap } from '../forward/datapath.ts';
 import { markOf } from '../forward/tables.ts';
@@ -8,7 +8,7 @@ import type { Others } from '../state/records.ts';
 import type { Step } from '../step.ts';
 import { flowingCgroups, forgetFlows } from './flows.ts';
 import { attachTls, detachTls, isTurned, lookAtTlsLink, tlsLinks } from './links.ts';
-import { forgetNetns, knownNetns, netnsNameOf, type ProxyCgroup, refuseNetns } from './netns.ts';
+import { forgetNetns, knownNetns, type ProxyCgroup, refuseNetns } from './netns.ts';
 import { netnsFlows } from './netns-flows.ts';
 import { netnsRemovalSteps, netnsSteps } from './netns-plan.ts';
 import { placeOf, whereIs } from './places.ts';
@@ -202,7 +202,7 @@ function requireOwner(spec: ContainerSpec): bigint {
 	if (spec.identity) return requireCgroup(cgroupOf(spec));
 	const owner = ownerOf(spec);
 	if (owner !== null) return owner;
-	throw new DatapathError(`there is no netns ${netnsNameOf(spec)}`, { hint: 'pathproof net gc' });
+	throw new DatapathError(`there is no netns ${netnsOf(spec)}`, { hint: 'pathproof net gc' });
 }
 
 function requireCgroup(path: string): bigint {

@@ -1,12 +1,9 @@
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { lacksPrivateHost } from './private-host.ts';
-import { PROGRAM, TurnedScene } from './turned-scene.ts';
+import { FOUR, MANY, opened, PROGRAM, SIX, TurnedScene } from './turned-scene.ts';
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 }); // on a machine with much else to do; alone, each is done in a second or two
 
-const MANY = 200;
-const SIX = Array.from({ length: MANY }, (_, number) => `2001:db8:f::${(number + 1).toString(16)}`);
-const FOUR = Array.from({ length: MANY }, (_, number) => `203.0.113.${number + 1}`);
 const lacks = lacksPrivateHost();
 let scene: TurnedScene;
 beforeAll(async () => {
@@ -19,20 +16,16 @@ beforeAll(async () => {
 afterAll(() => scene?.[Symbol.asyncDispose]());
 beforeEach(({ skip }) => skip(lacks !== null, lacks ?? ''));
 
-const opened = (destination: string) =>
-	`{"event":"open","container":"web","protocol":"udp","destination":"${destination}","refusal":null}`;
-const flows = async () => JSON.parse(await scene.done('net', 'tls', 'flows', '--json')).flows as object[];
-
 test('one socket sends to 200 destinations over TLS: each gets its own, and each answer comes from the one that gave it', async () => {
 	const { answers } = await scene.web('ask', '53', 'who', ...SIX);
 	expect(answers).toEqual(Object.fromEntries(SIX.map((address) => [`[${address}]:53`, `who came to ${address}`])));
-	expect(SIX.filter((address) => !scene.told.terminator.includes(opened(`[${address}]:53`)))).toEqual([]);
+	expect(SIX.filter((address) => !scene.told.terminator.includes(opened('udp', `[${address}]:53`)))).toEqual([]);
 });
 
 test('so it is of IPv4', async () => {
 	const { answers } = await scene.web('ask', '53', 'who', ...FOUR);
 	expect(answers).toEqual(Object.fromEntries(FOUR.map((address) => [`${address}:53`, `who came to ${address}`])));
-	expect(FOUR.filter((address) => !scene.told.terminator.includes(opened(`${address}:53`)))).toEqual([]);
+	expect(FOUR.filter((address) => !scene.told.terminator.includes(opened('udp', `${address}:53`)))).toEqual([]);
 });
 
 test.each([
@@ -41,7 +34,7 @@ test.each([
 ])('a socket that is connected to %s says that it is there, and hears it', async (to, shown, own) => {
 	const answer = `hello came to ${to}`;
 	expect(await scene.web('call', to, '53', 'hello')).toEqual({ peer: shown, address: own, answer, from: shown });
-	expect(scene.told.terminator).toContain(opened(shown));
+	expect(scene.told.terminator).toContain(opened('udp', shown));
 });
 
 test.each([0, 1, 1_232, 9_000, 60_000])('a datagram of %i bytes goes whole, and so does its answer', async (size) => {
@@ -59,7 +52,7 @@ test.each([0, 1, 1_232, 9_000, 60_000])('a datagram of %i bytes goes whole, and 
 });
 
 test('flows of datagrams are seen, by where each was meant to go', async () => {
-	const found = await flows();
+	const found = await scene.flows();
 	expect(found).toHaveLength(2 * MANY);
 	const flow = { container: 'web', protocol: 'udp', source: null, proxy: 15_001, ageMs: expect.any(Number) };
 	expect(found).toContainEqual({ ...flow, destination: '[2001:db8:f::c8]:53' });

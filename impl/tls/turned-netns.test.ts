@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { lacksPrivateHost } from './private-host.ts';
 import { eventually } from './scene.ts';
-import { PROGRAM, PROXY_PORT, TurnedScene } from './turned-scene.ts';
+import { opened, PROGRAM, PROXY_PORT, TurnedScene } from './turned-scene.ts';
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 }); // on a machine with much else to do; alone, each is done in a second or two
 
@@ -18,9 +18,6 @@ beforeAll(async () => {
 afterAll(() => scene?.[Symbol.asyncDispose]());
 beforeEach(({ skip }) => skip(lacks !== null, lacks ?? ''));
 
-const opened = (destination: string) =>
-	`{"event":"open","container":"web","protocol":"tcp","destination":"${destination}","refusal":null}`;
-const flows = async () => JSON.parse(await scene.done('net', 'tls', 'flows', '--json')).flows as object[];
 const pins = () => scene.host.done(['find', '/sys/fs/bpf', '-name', 'tls_*']);
 const aliasRoutes = async () =>
 	(await scene.host.done(['ip', '-n', 'web', '-6', 'route', 'show', 'table', 'local', '100::/64'])) +
@@ -37,7 +34,7 @@ test.each([
 		expect([peer, address]).toEqual([shown, own]);
 		// the terminating proxy stands on the same host as the server, and uses its address
 		expect(answer).toBe(`hello came to ${shown} from ${shown.replace(/^\[?(.*?)\]?:443$/, '$1')}`);
-		expect(scene.told.terminator).toContain(opened(shown));
+		expect(scene.told.terminator).toContain(opened('tcp', shown));
 	},
 );
 
@@ -57,7 +54,7 @@ test('a flow is seen as long as it lasts, and survives its policy', async () => 
 		destination: '[2001:db8:f::1]:443',
 		proxy: PROXY_PORT,
 	};
-	await eventually(async () => expect(await flows()).toEqual([{ ...flow, ageMs: expect.any(Number) }]));
+	await eventually(async () => expect(await scene.flows()).toEqual([{ ...flow, ageMs: expect.any(Number) }]));
 
 	await scene.done('net', 'tls', 'rm', 'web');
 	expect(await scene.web('talk', '2001:db8:f::2', '443', 'hello')).toMatchObject({
@@ -68,9 +65,9 @@ test('a flow is seen as long as it lasts, and survives its policy', async () => 
 		answer: `hello came to [2001:db8:f::1]:443 from ${WEB}`,
 	});
 	expect(await scene.done('net', 'gc')).toBe('there is nothing to take away\n');
-	expect(await flows()).toHaveLength(1);
+	expect(await scene.flows()).toHaveLength(1);
 	program.stdin!.end();
-	await eventually(async () => expect(await flows()).toEqual([]));
+	await eventually(async () => expect(await scene.flows()).toEqual([]));
 	await scene.done('net', 'gc');
 	expect([await pins(), await aliasRoutes()]).toEqual(['', '']);
 	await scene.turn('2001:db8:f::/48', 443);

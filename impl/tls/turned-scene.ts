@@ -32,10 +32,8 @@ link set eth0 up
 route add 2001:db8:f::/48 via 2001:db8:0:1::2
 route add 203.0.113.0/24 via 192.0.2.2
 `);
-	const behind = Array.from(
-		{ length: many },
-		(_, number) =>
-			`addr add 2001:db8:f::${(number + 1).toString(16)}/128 dev lo nodad\naddr add 203.0.113.${number + 1}/32 dev lo\n`,
+	const behind = SIX.slice(0, many).map(
+		(six, number) => `addr add ${six}/128 dev lo nodad\naddr add ${FOUR[number]}/32 dev lo\n`,
 	);
 	await host.ip(
 		`link set lo up
@@ -48,6 +46,15 @@ ${behind.join('')}`,
 		'peer',
 	);
 }
+
+/** As many addresses of each family are behind the peer where that is asked for. */
+export const MANY = 200;
+export const SIX = Array.from({ length: MANY }, (_, number) => `2001:db8:f::${(number + 1).toString(16)}`);
+export const FOUR = Array.from({ length: MANY }, (_, number) => `203.0.113.${number + 1}`);
+
+/** What the terminating proxy prints of a flow of web's. */
+export const opened = (protocol: 'tcp' | 'udp', destination: string) =>
+	`{"event":"open","container":"web","protocol":"${protocol}","destination":"${destination}","refusal":null}`;
 
 export class TurnedScene implements AsyncDisposable {
 	readonly host: PrivateHost;
@@ -141,7 +148,12 @@ export class TurnedScene implements AsyncDisposable {
 		throw new Error(`pathproof ${words.join(' ')} ended with ${code}: ${stderr}`);
 	}
 
-	/** The same for a policy of web. */
+	/** As `net tls flows` prints them. */
+	async flows(): Promise<object[]> {
+		return JSON.parse(await this.done('net', 'tls', 'flows', '--json')).flows as object[];
+	}
+
+	/** `net tls add` for web. */
 	turn(to: string, port: number, ...more: string[]): Promise<string> {
 		const proxy = ['--proxy', String(PROXY_PORT), '--proxy-cgroup', '/sys/fs/cgroup/proxy'];
 		return this.done('net', 'tls', 'add', 'web', '--to', to, '--port', String(port), ...proxy, ...more);

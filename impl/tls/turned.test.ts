@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { lacksPrivateHost } from './private-host.ts';
 import { eventually } from './scene.ts';
-import { NODE, PROGRAM, PROXY_PORT, TurnedScene } from './turned-scene.ts';
+import { NODE, opened, PROGRAM, PROXY_PORT, TurnedScene } from './turned-scene.ts';
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 }); // on a machine with much else to do; alone, each is done in a second or two
 
@@ -19,10 +19,6 @@ beforeAll(async () => {
 afterAll(() => scene?.[Symbol.asyncDispose]());
 beforeEach(({ skip }) => skip(lacks !== null, lacks ?? ''));
 
-const opened = (destination: string) =>
-	`{"event":"open","container":"web","protocol":"tcp","destination":"${destination}","refusal":null}`;
-const flows = async () => JSON.parse(await scene.done('net', 'tls', 'flows', '--json')).flows as object[];
-
 /** Both families, and one in the clothes of the other: what a program names, and what its socket says of that. */
 test.each([
 	['2001:db8:f::1', '[2001:db8:f::1]:443', WEB],
@@ -35,7 +31,7 @@ test.each([
 		expect([peer, address]).toEqual([shown, own]);
 		// the terminating proxy stands on the same host as the server, and uses its address
 		expect(answer).toBe(`hello came to ${shown} from ${shown.replace(/^\[?(.*?)\]?:443$/, '$1')}`);
-		expect(scene.told.terminator).toContain(opened(shown));
+		expect(scene.told.terminator).toContain(opened('tcp', shown));
 	},
 );
 
@@ -47,9 +43,9 @@ test('what no policy is about goes as it is', async () => {
 test('a program that has sent and gone before its proxy accepts is carried all the same', async () => {
 	scene.forward.kill('SIGSTOP');
 	expect(await scene.web('post', '2001:db8:f::2', '443', 'too late')).toEqual({ sent: 8 });
-	await eventually(async () => expect(await flows()).toEqual([]));
+	await eventually(async () => expect(await scene.flows()).toEqual([]));
 	scene.forward.kill('SIGCONT');
-	await eventually(() => expect(scene.told.terminator).toContain(opened('[2001:db8:f::2]:443')));
+	await eventually(() => expect(scene.told.terminator).toContain(opened('tcp', '[2001:db8:f::2]:443')));
 	expect(scene.told.forward.filter((line) => line.includes('refused'))).toEqual([]);
 });
 
@@ -64,7 +60,7 @@ test('a flow is seen as long as it lasts, and survives its policy', async () => 
 		destination: '[2001:db8:f::1]:443',
 		proxy: PROXY_PORT,
 	};
-	expect(await flows()).toEqual([{ ...flow, ageMs: expect.any(Number) }]);
+	expect(await scene.flows()).toEqual([{ ...flow, ageMs: expect.any(Number) }]);
 
 	await scene.done('net', 'tls', 'rm', 'web');
 	expect(await scene.web('talk', '2001:db8:f::2', '443', 'hello')).toMatchObject({
@@ -74,7 +70,7 @@ test('a flow is seen as long as it lasts, and survives its policy', async () => 
 	program.stdin!.write('peer\n');
 	await eventually(() => expect(lines[1]).toBe('{"peer":"[2001:db8:f::1]:443"}'));
 	program.stdin!.end();
-	await eventually(async () => expect(await flows()).toEqual([]));
+	await eventually(async () => expect(await scene.flows()).toEqual([]));
 	expect(await scene.done('net', 'gc', '--dry-run')).toBe(
 		'detach the programs that turn flows of web\nunpin the programs of tls_connect\n',
 	);
@@ -93,7 +89,7 @@ test('without a proxy a program is refused, or goes in clear where its policy sa
 		peer: '[2001:db8:f::2]:443',
 		answer: `hello came to [2001:db8:f::2]:443 from ${WEB}`,
 	});
-	expect(await flows()).toEqual([]);
+	expect(await scene.flows()).toEqual([]);
 	await scene.startForward();
 	await scene.done('net', 'tls', 'rm', 'web', '--to', '2001:db8:f::2/128', '--port', '443');
 });
