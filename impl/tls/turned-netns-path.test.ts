@@ -33,7 +33,7 @@ const ways = ({ lines }: Capture) =>
 					.exec(line)!
 					.slice(1)
 					.join(' ')
-					.replaceAll(/\.[345]\d{4}\b/g, '')
+					.replaceAll(/\.[3-6]\d{4}\b/g, '')
 					.replaceAll(/100::[0-9a-f:]+|24\d\.\d+\.\d+\.\d+/g, 'alias'),
 			),
 		),
