@@ -1,6 +1,5 @@
 /** What one call costs with something and without it, in one guest and one process: fixtures/workloads/calls.c. */
 import type { Vm } from '../../../kernels/vm.ts';
-import { medianOf } from './figures.ts';
 import { installProgram } from './program.ts';
 import { firstComeFirstServed } from './workload.ts';
 
@@ -14,9 +13,9 @@ export interface Variant {
 }
 
 export interface CallCosts<Name extends string> {
-	/** of each variant's calls the median */
+	/** what a call of each variant takes at least: with no tick of the clock in it, and nothing left to do of the call before */
 	instructions: Record<Name, number>;
-	/** what a call of one variant takes more than its neighbour of another: the median */
+	/** how much more that is of one variant than of another */
 	added(from: Name, to: Name): number;
 }
 
@@ -41,11 +40,11 @@ export async function callCosts<Name extends string>(
 	const words = [kind, address, String(PORT), String(count), ...names.map((name) => wordOf(variants[name]))];
 	const { stdout } = await vm.exec(firstComeFirstServed([program, ...words]), { timeout: 300_000 });
 	const lists = JSON.parse(stdout) as number[][];
-	const took = Object.fromEntries(names.map((name, index) => [name, lists[index]!])) as Record<Name, number[]>;
-	return {
-		instructions: Object.fromEntries(names.map((name) => [name, medianOf(took[name])])) as Record<Name, number>,
-		added: (from, to) => medianOf(took[to].map((one, index) => one - took[from][index]!)),
-	};
+	const instructions = Object.fromEntries(names.map((name, index) => [name, Math.min(...lists[index]!)])) as Record<
+		Name,
+		number
+	>;
+	return { instructions, added: (from, to) => instructions[to] - instructions[from] };
 }
 
 function wordOf({ cgroup, source }: Variant): string {
