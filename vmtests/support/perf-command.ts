@@ -21,6 +21,10 @@ export function register(program: Command): void {
 		.option('--bytes <n>', 'of a request, and of its response', positive, TALK.bytes)
 		.option('--transactions <n>', 'that are counted, a multiple of the flows', positive, TALK.count)
 		.addOption(new Option('--device <name...>', 'all without').choices(DEVICES))
+		.option(
+			'--others',
+			'beside those: a bridge as Docker sets it up, veth forwarded and judged by nftables, ipvlan without a guard',
+		)
 		.option('--forks <n>', 'fresh guests of each, of which the median is shown', positive, 1)
 		.option(
 			'--accept',
@@ -32,7 +36,7 @@ export function register(program: Command): void {
 			new Option(
 				'--verifier',
 				'instead: the instructions that the verifier goes through for each program, and the budget of those',
-			).conflicts(['workload', 'flows', 'threads', 'bytes', 'transactions', 'device', 'forks', 'svg']),
+			).conflicts(['workload', 'flows', 'threads', 'bytes', 'transactions', 'device', 'others', 'forks', 'svg']),
 		)
 		.action(async ({ verifier: verifierAlone, ...options }: PerfOptions & { verifier?: true }) => {
 			// What is imported here is not above: --help needs none of it.

@@ -1,6 +1,5 @@
 /** What a transaction may cost: the figures that are kept of it, in guest instructions, and what has moved away from them. Pure. */
 import { z } from 'zod';
-import type { Device, Forward } from '../types.ts';
 import { medianOf } from './figures.ts';
 import type { Cost } from './measure.ts';
 import { verifierBudget } from './verified.ts';
@@ -52,7 +51,7 @@ export function emptyBudgets(kernel: string): BudgetFile {
 }
 
 /** e.g. `tcp_rr/netkit-l2/redirect` */
-export function budgetName({ protocol }: Workload, { device, forward }: { device: Device; forward: Forward }): string {
+export function budgetName({ protocol }: Workload, { device, forward }: { device: string; forward: string }): string {
 	return `${protocol}/${device}/${forward}`;
 }
 

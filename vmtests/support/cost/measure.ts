@@ -55,7 +55,10 @@ export interface Counts {
 }
 
 /** `lab` as in `COUNTED`, and nothing else running in it. The client is the lab's container, the server its peer. */
-export async function measureCost(lab: Lab, workload: Workload): Promise<Cost> {
+export async function measureCost(
+	lab: Pick<Lab, 'vm' | 'peer'> & { web: Pick<Node, 'netns'> },
+	workload: Workload,
+): Promise<Cost> {
 	const { vm, web, peer } = lab;
 	if (vm.profile !== 'exact')
 		throw new PathproofError('instructions are counted in the exact profile alone', {

@@ -1,5 +1,4 @@
 /** What changed from each kernel of a table to the next: of the measured host, and in which parts. Pure. */
-import type { Device, Forward } from '../types.ts';
 import type { PerfRow } from './perf-rows.ts';
 import { PARTS, type Part } from './words.ts';
 
@@ -7,8 +6,8 @@ export interface Change {
 	/** kernels */
 	from: string;
 	to: string;
-	device: Device;
-	forward: Forward;
+	device: PerfRow['device'];
+	forward: PerfRow['forward'];
 	/** instructions per transaction */
 	before: number;
 	after: number;

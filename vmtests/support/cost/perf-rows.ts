@@ -4,6 +4,7 @@ import type { Device, Forward } from '../types.ts';
 import { type BudgetFile, budgetName, figuresOf, judge } from './budget.ts';
 import { medianOf, spreadOf } from './figures.ts';
 import { type Cost, sumOf } from './measure.ts';
+import type { Other } from './others.ts';
 import { talkShare } from './talk.ts';
 import type { Spent } from './watched.ts';
 import { PARTS, SIDES, type Side } from './words.ts';
@@ -11,8 +12,8 @@ import { PARTS, SIDES, type Side } from './words.ts';
 export type PerfRow = PerfDocument['rows'][number];
 
 export interface Cell {
-	device: Device;
-	forward: Forward;
+	device: Device | Other['device'];
+	forward: Forward | Other['forward'];
 }
 
 /** A lab, and what it cost in each of its forks. */

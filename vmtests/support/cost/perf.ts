@@ -12,7 +12,8 @@ import type { Device, Forward } from '../types.ts';
 import { accept, budgetName, figuresOf } from './budget.ts';
 import { readBudgets, writeBudgets } from './budget-files.ts';
 import { COUNTED, measureCost } from './measure.ts';
-import { type Cell, type Measured, perfRow } from './perf-rows.ts';
+import { OTHERS, type Other, wire } from './others.ts';
+import { type Measured, perfRow } from './perf-rows.ts';
 import { perfTable } from './perf-table.ts';
 import { perfPicture } from './picture.ts';
 import type { Workload } from './workload.ts';
@@ -27,6 +28,8 @@ export interface PerfOptions {
 	transactions: number;
 	/** devices, or all that there are */
 	device?: Device[];
+	/** what hosts run without this datapath, too */
+	others?: boolean;
 	/** fresh guests of each device and kernel */
 	forks: number;
 	/** what is measured is the budget from now on */
@@ -40,6 +43,13 @@ export interface PerfOptions {
 const DEVICES: readonly Device[] = ['none', 'veth', 'netkit-l2', 'netkit-l3', 'ipvlan-l2', 'ipvlan-l3'];
 const FORWARDS: readonly Forward[] = ['native', 'stack', 'redirect', 'fib'];
 
+interface Ours {
+	device: Device;
+	forward: Forward;
+}
+/** Where the others are put up. */
+const BARE = { device: 'none', forward: 'native' } as const;
+
 /** Or not known to be within it. */
 const OUT_OF_BUDGET = 1;
 
@@ -52,7 +62,7 @@ export async function perf(options: PerfOptions): Promise<void> {
 	await using session = await Session.open(note);
 	for (const kernel of await selectKernels(options.kernel)) {
 		const measured: Measured[] = [];
-		for (const cell of cellsOf(kernel, options.device)) {
+		for (const cell of [...cellsOf(kernel, options.device), ...(options.others ? othersOf(kernel) : [])]) {
 			note(`linux ${kernel.id}: ${cell.device} ${cell.forward}, ${count} transactions, thrice`);
 			const costs: Measured['costs'][number][] = [];
 			try {
@@ -67,7 +77,7 @@ export async function perf(options: PerfOptions): Promise<void> {
 				if (cell.device === 'none' || !(error instanceof PathproofError)) throw error;
 				const why = error.message;
 				note(`linux ${kernel.id}: ${cell.device} ${cell.forward} could not be measured: ${why}`);
-				failed.push({ kernel: kernel.id, ...cell, why });
+				failed.push({ kernel: kernel.id, device: cell.device, forward: cell.forward, why });
 			}
 		}
 		const budgets = readBudgets(kernel.id);
@@ -96,7 +106,7 @@ export async function perf(options: PerfOptions): Promise<void> {
 }
 
 /** Those that the kernel has, `none` in any case. */
-function cellsOf(kernel: ProvidedKernel, asked: readonly Device[] = DEVICES): Cell[] {
+function cellsOf(kernel: ProvidedKernel, asked: readonly Device[] = DEVICES): Ours[] {
 	const able = (device: Device) =>
 		DEVICE_NEEDS[device].every((feature) => featureClaim(kernel, feature).claim !== 'lacks');
 	return DEVICES.filter((device) => device === 'none' || (asked.includes(device) && able(device))).flatMap((device) =>
@@ -104,10 +114,17 @@ function cellsOf(kernel: ProvidedKernel, asked: readonly Device[] = DEVICES): Ce
 	);
 }
 
-async function measure(session: Session, kernel: ProvidedKernel, cell: Cell, workload: Workload) {
-	const lab = await session.lab(kernel, { ...COUNTED, ...cell });
+/** They need modules: veth, ipvlan, bridge, nf_tables. */
+function othersOf(kernel: ProvidedKernel): readonly Other[] {
+	return kernel.tier === 'full' ? OTHERS : [];
+}
+
+async function measure(session: Session, kernel: ProvidedKernel, cell: Ours | Other, workload: Workload) {
+	const isOther = 'script' in cell;
+	const lab = await session.lab(kernel, { ...COUNTED, ...(isOther ? BARE : cell) });
 	await using vm = lab.vm;
-	const cost = await measureCost(lab, workload);
+	const web = isOther ? await wire(vm, cell) : lab.web;
+	const cost = await measureCost({ vm, peer: lab.peer, web }, workload);
 	const { qemu } = (await vm.qmp('query-version')) as { qemu: Record<'major' | 'minor' | 'micro', number> };
 	return { cost, qemu: `${qemu.major}.${qemu.minor}.${qemu.micro}` };
 }

@@ -33,8 +33,8 @@ export interface TalkShare {
 }
 
 /** null: the talk has no such row. */
-export function talkShare({ device, forward }: { device: Device; forward: Forward }): TalkShare | null {
-	const row = ROWS[`${device}/${forward}`];
+export function talkShare({ device, forward }: { device: string; forward: string }): TalkShare | null {
+	const row: TalkRow | undefined = (ROWS as Record<string, TalkRow>)[`${device}/${forward}`];
 	if (!row) return null;
 	const all = BARE.transactions / row.transactions;
 	const share = (part: number) => (all * part) / row.util;

@@ -1,5 +1,6 @@
 /** What packets, and programs, cost: `pathproof perf` and `bench trace`. */
 import { z } from 'zod';
+import { OTHER_DEVICES, OTHER_FORWARDS } from '../cost/others.ts';
 import { DEVICES, FORWARDS } from '../types.ts';
 import { count, kernel, version } from './words.ts';
 
@@ -33,6 +34,11 @@ const spent = z.strictObject({
 	idle: z.number().describe('nanoseconds in which nothing ran; in no total'),
 });
 
+const perfDevice = z.enum([...DEVICES, ...OTHER_DEVICES]);
+const perfForward = z
+	.enum([...FORWARDS, ...OTHER_FORWARDS])
+	.describe('masquerade, nftables and plain: what hosts run without this datapath (--others)');
+
 /** `pathproof perf` */
 export const perfDocument = z
 	.strictObject({
@@ -52,8 +58,8 @@ export const perfDocument = z
 		rows: z.array(
 			z.strictObject({
 				kernel,
-				device: z.enum(DEVICES),
-				forward: z.enum(FORWARDS),
+				device: perfDevice,
+				forward: perfForward,
 				instructionsPerTransaction: instructions.describe('of the measured host: user, system and softirq'),
 				overNone: z
 					.number()
@@ -108,7 +114,7 @@ export const perfDocument = z
 			}),
 		),
 		failed: z
-			.array(z.strictObject({ kernel, device: z.enum(DEVICES), forward: z.enum(FORWARDS), why: z.string() }))
+			.array(z.strictObject({ kernel, device: perfDevice, forward: perfForward, why: z.string() }))
 			.optional()
 			.describe('what could not be measured, which is in no row; documents of before do not have it'),
 	})
