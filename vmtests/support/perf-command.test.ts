@@ -11,7 +11,18 @@ test('perf --help names its options, and the size of the workload that budgets a
 }, async () => {
 	const { exitCode, stdout } = await perf(['--help']);
 	expect(exitCode).toBe(0);
-	for (const option of ['--kernel', '--workload', '--device', '--forks', '--accept', '--svg', '--verifier', '--json'])
+	for (const option of [
+		'--kernel',
+		'--workload',
+		'--device',
+		'--forks',
+		'--accept',
+		'--svg',
+		'--others',
+		'--verifier',
+		'--growth',
+		'--json',
+	])
 		expect(stdout).toContain(`  ${option} `);
 	const words = stdout.replace(/\s+/g, ' ');
 	expect(words).toContain('connections, each with one request under way (default: 500)');
@@ -29,6 +40,8 @@ test.for([
 	[['--workload', 'http'], /argument 'http' is invalid\. Allowed choices are tcp_rr, udp_rr, tcp_crr/],
 	[['--svg', '/nowhere/perf.svg'], /there is no folder for \/nowhere\/perf\.svg \[usage\]\ntry: mkdir -p \/nowhere/],
 	[['--verifier', '--device', 'veth'], /option '--verifier' cannot be used with option '--device <name\.\.\.>'/],
+	[['--growth', '--flows', '10'], /option '--growth' cannot be used with option '--flows <n>'/],
+	[['--growth', '--svg', '/nowhere/growth.svg'], /there is no folder for \/nowhere\/growth\.svg/],
 	[['--kernel', '6.21'], /6\.21/],
 ] as const)('perf %j is a wrong call', { timeout: 60_000 }, async ([words, said]) => {
 	const { exitCode, stdout, stderr } = await perf(words);

@@ -8,6 +8,11 @@ import type { PerfOptions } from './cost/perf.ts';
 import { PROTOCOLS, TALK } from './cost/workload.ts';
 import { DEVICES } from './types.ts';
 
+interface Instead {
+	verifier?: true;
+	growth?: true;
+}
+
 export function register(program: Command): void {
 	program
 		.command('perf')
@@ -38,13 +43,25 @@ export function register(program: Command): void {
 				'instead: the instructions that the verifier goes through for each program, and the budget of those',
 			).conflicts(['workload', 'flows', 'threads', 'bytes', 'transactions', 'device', 'others', 'forks', 'svg']),
 		)
-		.action(async ({ verifier: verifierAlone, ...options }: PerfOptions & { verifier?: true }) => {
+		.addOption(
+			new Option(
+				'--growth',
+				'instead: how it grows with flows, with the bytes of a message and with containers, of none and of what is redirected',
+			).conflicts(['workload', 'flows', 'threads', 'bytes', 'transactions', 'others', 'forks', 'accept', 'verifier']),
+		)
+		.action(async ({ verifier: verifierAlone, growth: growthAlone, ...options }: PerfOptions & Instead) => {
 			// What is imported here is not above: --help needs none of it.
 			if (verifierAlone) {
 				const { verifier } = await import('./cost/verifier.ts');
 				return verifier(options);
 			}
 			const { transactions, flows, svg } = options;
+			if (svg && !existsSync(dirname(svg)))
+				throw new PathproofError(`there is no folder for ${svg}`, { stage: 'usage', hint: `mkdir -p ${dirname(svg)}` });
+			if (growthAlone) {
+				const { growth } = await import('./cost/growth.ts');
+				return growth(options);
+			}
 			if (transactions % flows)
 				throw new PathproofError(
 					`${transactions} transactions of ${flows} flows: the window would not end as it begins`,
@@ -53,8 +70,6 @@ export function register(program: Command): void {
 						hint: `--transactions ${flows * Math.ceil(transactions / flows)}`,
 					},
 				);
-			if (svg && !existsSync(dirname(svg)))
-				throw new PathproofError(`there is no folder for ${svg}`, { stage: 'usage', hint: `mkdir -p ${dirname(svg)}` });
 			const { perf } = await import('./cost/perf.ts');
 			return perf(options);
 		});

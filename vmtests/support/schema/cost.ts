@@ -120,6 +120,40 @@ export const perfDocument = z
 	})
 	.describe('pathproof perf --json. Instructions are not cycles');
 
+/** `pathproof perf --growth` */
+export const growthDocument = z
+	.strictObject({
+		schema: version,
+		profile: z.literal('exact'),
+		accel: z.literal('tcg'),
+		unit: z.string().describe('of all figures that say nothing else'),
+		workload: perfDocument.shape.workload.describe('along each axis the others are as here'),
+		curves: z.array(
+			z.strictObject({
+				kernel,
+				device: z.enum(DEVICES),
+				forward: z.enum(FORWARDS),
+				axis: z.enum(['flows', 'bytes', 'containers']).describe('what grows; bytes: of a request, and of its response'),
+				points: z.array(
+					z.strictObject({
+						at: z.int().positive(),
+						host: instructions.describe('of the measured host'),
+						total: instructions.describe('of the whole guest'),
+						packets: z.number().positive().describe('per transaction: received by a device of either end'),
+						perPacket: z.number().positive().describe('of `total`'),
+						programs: z
+							.record(z.string(), z.number())
+							.describe('instructions of one run of each BPF program in the way'),
+					}),
+				),
+				exponents: z
+					.strictObject({ host: z.number(), perPacket: z.number() })
+					.describe('b of a·xᵇ, by least squares of the logarithms: 0 is flat'),
+			}),
+		),
+	})
+	.describe('pathproof perf --growth --json. Instructions are not cycles');
+
 const verified = z.strictObject({
 	instructions: count.describe('that the verifier went through'),
 	states: count.describe('that it kept'),
@@ -150,4 +184,5 @@ export const verifierDocument = z
 
 export type TraceCostDocument = z.infer<typeof traceCostDocument>;
 export type PerfDocument = z.infer<typeof perfDocument>;
+export type GrowthDocument = z.infer<typeof growthDocument>;
 export type VerifierDocument = z.infer<typeof verifierDocument>;

@@ -3,7 +3,7 @@
  * `node vmtests/support/schema/write.ts`. Version 1 may gain fields and loses none.
  */
 import { z } from 'zod';
-import { perfDocument, traceCostDocument, verifierDocument } from './cost.ts';
+import { growthDocument, perfDocument, traceCostDocument, verifierDocument } from './cost.ts';
 import { bootDocument, doctorDocument } from './machine.ts';
 import {
 	netChangeDocument,
@@ -24,6 +24,7 @@ export const DOCUMENTS = {
 	boot: bootDocument,
 	'trace-cost': traceCostDocument,
 	perf: perfDocument,
+	growth: growthDocument,
 	verifier: verifierDocument,
 	doctor: doctorDocument,
 	'net-change': netChangeDocument,

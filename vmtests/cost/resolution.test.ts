@@ -1,0 +1,83 @@
+/** How small a change of a program's cost budgets see. In guest instructions, which are not cycles. PATHPROOF_SHOW prints the figures. */
+import { buildProgram, expect, type Lab, test } from 'pathproof';
+import { FULL } from '../support/config.ts';
+import { accept, type BudgetFile, budgetName, figuresOf, judge, type Move } from '../support/cost/budget.ts';
+import { COUNTED, type Cost, measureCost } from '../support/cost/measure.ts';
+import { TALK } from '../support/cost/workload.ts';
+
+const CELL = { device: 'veth', forward: 'redirect' } as const;
+const NAME = budgetName(TALK, CELL);
+const SLOWER = '/run/pathproof/slower';
+/** `r5 = 7` as the JIT compiler of x86-64 has it: mov r8d, 7 */
+const WASTED = Buffer.from('41b807000000', 'hex');
+const MORE = 50;
+
+/** A budget that is what these cost. */
+function budgetOf(cost: Cost): BudgetFile {
+	return accept(null, { kernel: cost.kernel, workload: TALK, measured: { [NAME]: figuresOf([cost]) } });
+}
+
+/** What is out of its budget, and by how much. */
+function beyond(budget: BudgetFile, cost: Cost): Record<string, number> {
+	const { moved } = judge(budget, TALK, NAME, figuresOf([cost]))!;
+	const by = ({ budget, measured }: Move) => (measured ?? 0) - (budget ?? 0);
+	return Object.fromEntries(moved.filter(({ beyond }) => beyond).map((move) => [move.figure, by(move)]));
+}
+
+/** How often the image of the program that stands there has it. */
+async function wasted({ vm }: Lab): Promise<number> {
+	const { stdout } = await vm.exec([
+		'bpftool',
+		'-j',
+		'prog',
+		'show',
+		'pinned',
+		'/sys/fs/bpf/pathproof/programs/egress_neigh',
+	]);
+	await vm.exec(['bpftool', 'prog', 'dump', 'jited', 'id', String(JSON.parse(stdout).id), 'file', '/run/image']);
+	return (await vm.readFile('/run/image')).toString('latin1').split(WASTED.toString('latin1')).length - 1;
+}
+
+test('50 instructions more in one program are out of its budget, that program and nothing else; so are 50 less', {
+	tags: [FULL],
+	timeout: 900_000,
+}, async ({ lab, requires, annotate }) => {
+	await requires('veth');
+	const on = await lab({ ...COUNTED, ...CELL });
+	const { vm } = on;
+	await vm.writeFile(`${SLOWER}/redirect.bpf.o`, await buildProgram('fixtures/slower/redirect.bpf.c'));
+	const { upgradeTo } = vm.use<typeof import('../support/guest/upgrade.ts')>('vmtests/support/guest/upgrade.ts');
+	const measure = async (programs: string | null, more: number) => {
+		await upgradeTo(programs);
+		expect(await wasted(on)).toBe(more);
+		return await measureCost(on, TALK);
+	};
+	const [before, slower, after] = [await measure(null, 0), await measure(SLOWER, MORE), await measure(null, 0)];
+	const said = [before, slower, after].map(
+		({ total, programs }) =>
+			`total ${total.toFixed(1)}, egress_neigh ${programs.egress_neigh!.instructions.toFixed(1)}`,
+	);
+	await annotate(said.join('\n'));
+	if (process.env.PATHPROOF_SHOW) console.log(vm.kernel.id, said);
+	expect(beyond(budgetOf(before), after)).toEqual({});
+	expect(beyond(budgetOf(before), slower)).toEqual({ 'program egress_neigh': MORE });
+	expect(beyond(budgetOf(slower), after)).toEqual({ 'program egress_neigh': -MORE });
+});
+
+test('what nobody changed is within its budget twenty times in a row', {
+	tags: [FULL],
+	timeout: 1_800_000,
+}, async ({ lab, requires, annotate }) => {
+	await requires('veth');
+	const on = await lab({ ...COUNTED, ...CELL });
+	const budget = budgetOf(await measureCost(on, TALK));
+	const totals: number[] = [];
+	for (let time = 0; time < 20; time++) {
+		const cost = await measureCost(on, TALK);
+		expect(beyond(budget, cost), `time ${time + 1}`).toEqual({});
+		totals.push(cost.total);
+	}
+	const said = `totals from ${Math.min(...totals).toFixed(1)} to ${Math.max(...totals).toFixed(1)}`;
+	await annotate(said);
+	if (process.env.PATHPROOF_SHOW) console.log(on.vm.kernel.id, said);
+});
