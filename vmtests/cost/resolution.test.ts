@@ -26,16 +26,9 @@ function beyond(budget: BudgetFile, cost: Cost): Record<string, number> {
 
 /** How often the image of the program that stands there has it. */
 async function wasted({ vm }: Lab): Promise<number> {
-	const { stdout } = await vm.exec([
-		'bpftool',
-		'-j',
-		'prog',
-		'show',
-		'pinned',
-		'/sys/fs/bpf/pathproof/programs/egress_neigh',
-	]);
-	await vm.exec(['bpftool', 'prog', 'dump', 'jited', 'id', String(JSON.parse(stdout).id), 'file', '/run/image']);
-	return (await vm.readFile('/run/image')).toString('latin1').split(WASTED.toString('latin1')).length - 1;
+	const { jitedImage } = vm.use<typeof import('../support/guest/image.ts')>('vmtests/support/guest/image.ts');
+	const image = Buffer.from(await jitedImage('/sys/fs/bpf/pathproof/programs/egress_neigh')).toString('latin1');
+	return image.split(WASTED.toString('latin1')).length - 1;
 }
 
 test('50 instructions more in one program are out of its budget, that program and nothing else; so are 50 less', {

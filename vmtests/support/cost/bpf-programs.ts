@@ -21,10 +21,7 @@ interface Shown {
 
 /** Of all programs that run while `act` does, by name. Each statistic is less what it says of a program that does nothing. */
 export async function programCosts(vm: Vm, act: () => Promise<unknown>): Promise<Record<string, ProgramCost>> {
-	const nothing = await statistics(vm, async () => {
-		const [runs, instructions] = await vm.use<typeof import('../guest/cost.ts')>(GUEST).runNothing();
-		return instructions / runs;
-	});
+	const nothing = await statistics(vm, () => vm.use<typeof import('../guest/cost.ts')>(GUEST).runNothing());
 	return await statistics(vm, async () => {
 		const before = await shown(vm);
 		await act();
