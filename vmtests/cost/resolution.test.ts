@@ -8,8 +8,8 @@ import { TALK } from '../support/cost/workload.ts';
 const CELL = { device: 'veth', forward: 'redirect' } as const;
 const NAME = budgetName(TALK, CELL);
 const SLOWER = '/run/pathproof/slower';
-/** `r5 = 7` as the JIT compiler of x86-64 has it: mov r8d, 7 */
-const WASTED = Buffer.from('41b807000000', 'hex');
+/** `r5 = 0x50505050` as the JIT compiler of x86-64 has it: mov r8d, 0x50505050 */
+const WASTED = Buffer.from('41b850505050', 'hex');
 const MORE = 50;
 
 /** A budget that is what these cost. */
