@@ -7,7 +7,8 @@ import { TALK } from '../support/cost/workload.ts';
 
 const CELL = { device: 'veth', forward: 'redirect' } as const;
 const NAME = budgetName(TALK, CELL);
-const SLOWER = '/run/pathproof/slower';
+/** what the guest's programs are loaded from */
+const OBJECT = '/pathproof/payload/bpf/redirect.bpf.o';
 /** `r5 = 0x50505050` as the JIT compiler of x86-64 has it: mov r8d, 0x50505050 */
 const WASTED = Buffer.from('41b850505050', 'hex');
 const MORE = 50;
@@ -38,14 +39,15 @@ test('50 instructions more in one program are out of its budget, that program an
 	await requires('veth');
 	const on = await lab({ ...COUNTED, ...CELL });
 	const { vm } = on;
-	await vm.writeFile(`${SLOWER}/redirect.bpf.o`, await buildProgram('fixtures/slower/redirect.bpf.c'));
 	const { upgradeTo } = vm.use<typeof import('../support/guest/upgrade.ts')>('vmtests/support/guest/upgrade.ts');
-	const measure = async (programs: string | null, more: number) => {
-		await upgradeTo(programs);
+	const measure = async (object: Uint8Array, more: number) => {
+		await vm.writeFile(OBJECT, object);
+		await upgradeTo(null);
 		expect(await wasted(on)).toBe(more);
 		return await measureCost(on, TALK);
 	};
-	const [before, slower, after] = [await measure(null, 0), await measure(SLOWER, MORE), await measure(null, 0)];
+	const [usual, wasteful] = [await vm.readFile(OBJECT), await buildProgram('fixtures/slower/redirect.bpf.c')];
+	const [before, slower, after] = [await measure(usual, 0), await measure(wasteful, MORE), await measure(usual, 0)];
 	const said = [before, slower, after].map(
 		({ total, programs }) =>
 			`total ${total.toFixed(1)}, egress_neigh ${programs.egress_neigh!.instructions.toFixed(1)}`,
