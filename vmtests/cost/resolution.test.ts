@@ -55,8 +55,12 @@ test('50 instructions more in one program are out of its budget, that program an
 	await annotate(said.join('\n'));
 	if (process.env.PATHPROOF_SHOW) console.log(vm.kernel.id, said);
 	expect(beyond(budgetOf(before), after)).toEqual({});
-	expect(beyond(budgetOf(before), slower)).toEqual({ 'program egress_neigh': MORE });
-	expect(beyond(budgetOf(slower), after)).toEqual({ 'program egress_neigh': -MORE });
+	const [more, less] = [beyond(budgetOf(before), slower), beyond(budgetOf(slower), after)];
+	for (const moved of [more, less]) expect(Object.keys(moved)).toEqual(['program egress_neigh']);
+	// the compiler keeps something elsewhere meanwhile
+	expect(more['program egress_neigh']).toBeGreaterThanOrEqual(MORE);
+	expect(more['program egress_neigh']).toBeLessThan(MORE + 5);
+	expect(less['program egress_neigh']).toBe(-more['program egress_neigh']!);
 });
 
 test('what nobody changed is within its budget twenty times in a row', {
