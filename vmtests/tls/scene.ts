@@ -49,11 +49,20 @@ export class TlsScene {
 		this.#device = device;
 	}
 
+	/** web's; the host's own without */
+	get netns(): string | undefined {
+		return this.#device ? 'web' : undefined;
+	}
+
 	/** A program of web's, that may fail. */
 	readonly run = (argv: readonly string[], timeout = 120_000): Promise<ExecResult> =>
-		this.#device
-			? this.on.vm.exec(argv, { netns: 'web', reject: false, timeout })
+		this.netns
+			? this.on.vm.exec(argv, { netns: this.netns, reject: false, timeout })
 			: this.on.run('web', argv, { reject: false, timeout });
+
+	/** The same of one that goes on. */
+	readonly start = (argv: readonly string[]): Promise<GuestProcess> =>
+		this.netns ? this.on.vm.spawn(argv, { netns: this.netns }) : this.on.start('web', argv);
 
 	/** One of impl/tls/program.ts, to its end. */
 	readonly web = async (...words: string[]): Promise<Said> => {

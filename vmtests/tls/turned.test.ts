@@ -1,60 +1,25 @@
 /** TCP and UDP of a container go to whom they are meant for over TLS, and neither the program nor the one it talks with can tell. */
 import { describe, expect, test } from 'pathproof';
-import type { FeatureName } from '../../kernels/features.ts';
-import { ADDRESSES, HOST } from '../identity/scene.ts';
+import { ADDRESSES } from '../identity/scene.ts';
 import { FULL } from '../support/config.ts';
-import { DEVICE_NEEDS } from '../support/device-needs.ts';
 import { turn } from '../support/turns.ts';
-import { BEHIND, type Joined, TERMINATOR, type TlsScene, tlsScene } from './scene.ts';
+import { NONCE } from './nonce.ts';
+import { PLACES } from './places.ts';
+import { BEHIND, type Joined, TERMINATOR, tlsScene } from './scene.ts';
+import { captured, talksWith } from './wire.ts';
 
 const { ipv6, ipv4 } = ADDRESSES.web;
-/** In each request and each response. */
-const NONCE = 'a-nonce-that-no-wire-may-carry';
-const PCAP = '/run/wire.pcap';
 /** Of TLS: a record of a handshake; in its ServerHello `supported_versions`, of which TLS 1.3 is 3.4. */
 const HANDSHAKE = Buffer.from([22, 3, 3]);
 const IS_TLS_1_3 = Buffer.from([0x00, 0x2b, 0x00, 0x02, 0x03, 0x04]);
 
-/** All that is on the wire while `act` runs. */
-async function captured({ on: { vm } }: TlsScene, act: () => Promise<unknown>): Promise<Buffer> {
-	const capture = await vm.spawn(['tcpdump', '-U', '--immediate-mode', '-s0', '-i', 'eth0', '-w', PCAP], {
-		netns: 'peer',
-	});
-	await capture.waitFor(/listening on/);
-	await act();
-	await capture.kill('SIGINT');
-	await capture.ended;
-	return vm.readFile(PCAP);
-}
+/** One cell on a kernel of its own in every run. */
+const sampleOf = (device: Joined) => (device ? { tags: [FULL] } : turn(2, 'modules'));
 
-async function talksWith({ on: { vm } }: TlsScene): Promise<string[]> {
-	const { stdout } = await vm.exec(['tcpdump', '-nr', PCAP, 'tcp or udp'], {});
-	const ends = stdout.matchAll(/ IP6? (\S+)\.(\d+) > (\S+)\.(\d+):/g);
-	return [
-		...new Set(
-			[...ends].map(([, from, fromPort, to, toPort]) =>
-				to === TERMINATOR.host ? `${from} > ${to}.${toPort}` : `${to} > ${from}.${fromPort}`,
-			),
-		),
-	];
-}
-
-/** `proxy`: the address of the forward one. */
-const PLACES: { what: string; device: Joined; proxy: string; needs: FeatureName[]; sample: { tags: string[] } }[] = [
-	{ what: 'an identity', device: null, proxy: HOST.ipv6, needs: ['modules'], sample: turn(2, 'modules') },
-	...(['veth', 'netkit-l2', 'netkit-l3'] as const).map((device) => ({
-		what: `a netns on ${device}`,
-		device,
-		proxy: ipv6,
-		needs: [...DEVICE_NEEDS[device], 'tcx', 'modules'] as FeatureName[],
-		sample: { tags: [FULL] },
-	})),
-];
-
-describe.for(PLACES)('of $what', ({ device, proxy, needs, sample }) => {
+describe.for(PLACES)('of $what', ({ device, proxy, needs }) => {
 	test(
 		'curl reaches both families as if nothing were between, and the wire carries TLS 1.3 to the terminating proxy and nothing else',
-		sample,
+		sampleOf(device),
 		async ({ lab, requires }) => {
 			await requires(...needs);
 			const scene = await tlsScene(lab, device);
