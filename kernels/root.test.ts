@@ -35,6 +35,12 @@ describe('making the guest root', () => {
 			'irtt',
 			'go-mmproxy',
 			'ncat',
+			'openssl',
+			'openssh-client',
+			'dropbear-bin',
+			'redis-server',
+			'dnsmasq-base',
+			'dnsperf',
 			'bpftrace',
 		]);
 	});

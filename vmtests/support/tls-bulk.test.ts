@@ -67,6 +67,7 @@ describe.for([
 	] as const)('curl puts 100 MB by HTTP/%s, and gets them back, byte for byte', async ([version, asked]) => {
 		await using scene = await TurnedScene.make({ device });
 		await scene.turn('2001:db8:f::/48', 80);
+		const name = `${device}-${version}`;
 		const nginx = programs('/usr/sbin/nginx');
 		const errors: string[] = [];
 		const server = scene.host.spawn([...nginx, '-e', 'stderr', '-c', join(folder, 'nginx.conf')], { netns: 'peer' });
@@ -74,7 +75,7 @@ describe.for([
 		const curl = (...words: string[]) => {
 			const say = '%{remote_ip} %{local_ip} %{http_version} %{http_code} %{size_upload} %{size_download}';
 			const argv = [...programs('/usr/bin/curl'), '-sS', '--max-time', '250', asked, '-w', say, ...words];
-			return scene.host.run([...argv, 'http://[2001:db8:f::1]/bulk'], scene.place);
+			return scene.host.run([...argv, `http://[2001:db8:f::1]/${name}`], scene.place);
 		};
 		await eventually(async () => {
 			const { stdout } = await scene.host.run(['ss', '-Hlnt', 'sport = :80'], { netns: 'peer' });
@@ -85,8 +86,8 @@ describe.for([
 		expect(await curl('-T', sent)).toEqual({ code: 0, stdout: `${ends} 201 ${BYTES} 0`, stderr: '' });
 		expect(await curl('-o', got)).toEqual({ code: 0, stdout: `${ends} 200 0 ${BYTES}`, stderr: '' });
 		const expected = await checksum(sent);
-		expect([await checksum(join(here, 'bulk')), await checksum(got)]).toEqual([expected, expected]);
+		expect([await checksum(join(here, name)), await checksum(got)]).toEqual([expected, expected]);
 		expect(scene.told.terminator.filter((line) => line === opened('tcp', '[2001:db8:f::1]:80'))).toHaveLength(2);
-		rmSync(join(here, 'bulk'));
+		rmSync(join(here, name));
 	});
 });

@@ -77,10 +77,10 @@ export class TlsScene {
 		return started;
 	};
 
-	/** `pathproof net tls add` for web. */
-	readonly turn = (to: string, port: number, ...more: string[]): Promise<string> =>
+	/** `pathproof net tls add` for web. `port`: `null` is every one. */
+	readonly turn = (to: string, port: number | null, ...more: string[]): Promise<string> =>
 		this.on.done([
-			...['net', 'tls', 'add', 'web', '--to', to, '--port', `${port}`],
+			...['net', 'tls', 'add', 'web', '--to', to, ...(port === null ? [] : ['--port', `${port}`])],
 			...['--proxy', `${PROXY_PORT}`, '--proxy-cgroup', PROXY_CGROUP, ...more],
 		]);
 
