@@ -47,12 +47,13 @@ function round(fd: number, frames: readonly Buffer[], address: string, over: str
 		if (existsSync(`/sys/class/net/${DEVICE}`)) throw error;
 	}
 	const addressed = frames.map((frame) => [frame, linkAddress(ifindex, frame.readUInt16BE(12))] as const);
-	while (round.attempts % LOOKS || !isOver(over)) {
+	// some even where it comes to run when the round is over: of a birth that nobody tried nothing is known
+	do {
 		const [frame, to] = addressed[round.attempts % addressed.length]!;
 		const error = sendFrame(fd, frame, to);
 		round.attempts++;
 		if (error) round.errors[error] = (round.errors[error] ?? 0) + 1;
-	}
+	} while (round.attempts % LOOKS || !isOver(over));
 	return round;
 }
 

@@ -89,9 +89,9 @@ async function carryOutOfOrder(steps: readonly Step[]): Promise<void> {
 
 const PASSED: readonly End[] = ['stack', 'left', 'left foreign'];
 
-/** Or for two seconds. */
+/** Or for ten seconds. */
 async function untilSome(is: (end: End) => boolean): Promise<void> {
-	for (let tries = 0; tries < 40; tries++) {
+	for (let tries = 0; tries < 200; tries++) {
 		if ((await readWitness()).seen.some(({ end }) => is(end))) return;
 		await sleep(50);
 	}
