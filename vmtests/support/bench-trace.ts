@@ -3,6 +3,7 @@ import { styleText } from 'node:util';
 import Table from 'cli-table3';
 import { PathproofError } from '../../kernels/errors.ts';
 import type { Lab } from './lab.ts';
+import { note } from './note.ts';
 import type { ProvidedKernel } from './provided.ts';
 import type { TraceCostDocument } from './schema/cost.ts';
 import { selectKernels } from './select.ts';
@@ -103,7 +104,3 @@ function table(rows: readonly Row[]): string {
 }
 
 const round = (value: number) => Math.round(value * 10) / 10;
-
-function note(text: string): void {
-	process.stderr.write(`${text}\n`);
-}

@@ -6,6 +6,7 @@ import { coldBoot, median, serialSuite, warmFork } from '../../kernels/measure.t
 import type { ForkRequest } from '../../kernels/pool-protocol.ts';
 import { type Template, Templates } from '../../kernels/templates.ts';
 import { openLab } from './lab.ts';
+import { note } from './note.ts';
 import type { ProvidedKernel } from './provided.ts';
 import type { BootDocument } from './schema/machine.ts';
 import { selectKernels } from './select.ts';
@@ -126,7 +127,3 @@ function table(rows: readonly Row[], title: string): string {
 }
 
 const round = (value: number) => Math.round(value * 10) / 10;
-
-function note(text: string): void {
-	process.stderr.write(`${text}\n`);
-}

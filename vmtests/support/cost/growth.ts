@@ -3,10 +3,10 @@
  * the host. In guest instructions, which are not cycles: caches that run full show in none of it.
  */
 import { writeFileSync } from 'node:fs';
-import { featureClaim } from '../../../kernels/features.ts';
 import type { Remote } from '../../../kernels/vm.ts';
-import { DEVICE_NEEDS } from '../device-needs.ts';
+import { hasDevice } from '../device-needs.ts';
 import type { Lab } from '../lab.ts';
+import { note } from '../note.ts';
 import type { ProvidedKernel } from '../provided.ts';
 import type { GrowthDocument } from '../schema/cost.ts';
 import { selectKernels } from '../select.ts';
@@ -18,8 +18,8 @@ import { growthTable } from './growth-table.ts';
 import { COUNTED, measureCost, sumOf } from './measure.ts';
 import type { Workload } from './workload.ts';
 
-export const AXES = ['flows', 'bytes', 'containers'] as const;
-export type Axis = (typeof AXES)[number];
+type Curve = GrowthDocument['curves'][number];
+export type Axis = Curve['axis'];
 
 /** What is measured along each: 0.5 decades apart or so, so that a bend shows. */
 const POINTS: Record<Axis, readonly number[]> = {
@@ -46,14 +46,12 @@ export interface GrowthOptions {
 	json?: boolean;
 }
 
-type Curve = GrowthDocument['curves'][number];
-
 export async function growth({ kernel: selector, device: asked, svg, json }: GrowthOptions): Promise<void> {
 	const curves: Curve[] = [];
 	await using session = await Session.open(note);
 	for (const kernel of await selectKernels(selector))
 		for (const device of devicesOf(kernel, asked))
-			for (const axis of AXES)
+			for (const axis of Object.keys(POINTS) as Axis[])
 				if (device !== 'none' || axis !== 'containers') curves.push(await follow(session, kernel, device, axis));
 	const { warm, count: transactions, threads, flows, bytes, protocol: name } = AT;
 	const document: GrowthDocument = {
@@ -69,11 +67,7 @@ export async function growth({ kernel: selector, device: asked, svg, json }: Gro
 }
 
 function devicesOf(kernel: ProvidedKernel, asked: readonly Device[] = DEVICES): Growing[] {
-	return DEVICES.filter(
-		(device) =>
-			(device === 'none' || asked.includes(device)) &&
-			DEVICE_NEEDS[device].every((feature) => featureClaim(kernel, feature).claim !== 'lacks'),
-	);
+	return DEVICES.filter((device) => device === 'none' || (asked.includes(device) && hasDevice(kernel, device)));
 }
 
 /** One guest for each curve: what a point costs does not hang on another kind of point before it. */
@@ -126,17 +120,13 @@ export async function measureGrowth(
 	return measured;
 }
 
-/** More flows than threads, as many transactions as flows at least: a window ends as it begins. Pure. */
-export function workloadAt(axis: Axis, at: number): Workload {
-	if (axis === 'flows') return { ...AT, flows: at, threads: Math.min(AT.threads, at), warm: 1_000, count: 500 };
+/** No more threads than flows, and of transactions a multiple of those: a window ends as it begins. Pure. */
+function workloadAt(axis: Axis, at: number): Workload {
+	if (axis === 'flows') return { ...AT, flows: at, threads: Math.min(AT.threads, at) };
 	return axis === 'bytes' ? { ...AT, bytes: at, warm: 200, count: 100 } : AT;
 }
 
 async function fillUp(guest: Remote<typeof import('../guest/scale.ts')>, device: Growing, from: number, to: number) {
 	for (let next = from; next < to; next += AT_ONCE)
 		await guest.addMany({ first: next, last: Math.min(next + AT_ONCE, to) - 1 }, device, 'redirect');
-}
-
-function note(text: string): void {
-	process.stderr.write(`${text}\n`);
 }

@@ -2,8 +2,8 @@
 import { writeFileSync } from 'node:fs';
 import { FORWARDS_OF } from '../../../impl/container.ts';
 import { PathproofError } from '../../../kernels/errors.ts';
-import { featureClaim } from '../../../kernels/features.ts';
-import { DEVICE_NEEDS } from '../device-needs.ts';
+import { hasDevice } from '../device-needs.ts';
+import { note } from '../note.ts';
 import type { ProvidedKernel } from '../provided.ts';
 import type { PerfDocument } from '../schema/cost.ts';
 import { selectKernels } from '../select.ts';
@@ -107,10 +107,9 @@ export async function perf(options: PerfOptions): Promise<void> {
 
 /** Those that the kernel has, `none` in any case. */
 function cellsOf(kernel: ProvidedKernel, asked: readonly Device[] = DEVICES): Ours[] {
-	const able = (device: Device) =>
-		DEVICE_NEEDS[device].every((feature) => featureClaim(kernel, feature).claim !== 'lacks');
-	return DEVICES.filter((device) => device === 'none' || (asked.includes(device) && able(device))).flatMap((device) =>
-		FORWARDS.filter((forward) => FORWARDS_OF[device].includes(forward)).map((forward) => ({ device, forward })),
+	return DEVICES.filter((device) => device === 'none' || (asked.includes(device) && hasDevice(kernel, device))).flatMap(
+		(device) =>
+			FORWARDS.filter((forward) => FORWARDS_OF[device].includes(forward)).map((forward) => ({ device, forward })),
 	);
 }
 
@@ -127,8 +126,4 @@ async function measure(session: Session, kernel: ProvidedKernel, cell: Ours | Ot
 	const cost = await measureCost({ vm, peer: lab.peer, web }, workload);
 	const { qemu } = (await vm.qmp('query-version')) as { qemu: Record<'major' | 'minor' | 'micro', number> };
 	return { cost, qemu: `${qemu.major}.${qemu.minor}.${qemu.micro}` };
-}
-
-function note(text: string): void {
-	process.stderr.write(`${text}\n`);
 }

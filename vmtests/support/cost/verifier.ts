@@ -2,6 +2,7 @@
 import { styleText } from 'node:util';
 import Table from 'cli-table3';
 import type { Vm } from '../../../kernels/vm.ts';
+import { note } from '../note.ts';
 import type { VerifierDocument } from '../schema/cost.ts';
 import { selectKernels } from '../select.ts';
 import { Session } from '../session.ts';
@@ -86,8 +87,4 @@ function drawn(kernels: VerifierDocument['kernels']): string {
 		table.toString(),
 		'–: that kernel does not load it; --json says why.',
 	].join('\n');
-}
-
-function note(text: string): void {
-	process.stderr.write(`${text}\n`);
 }
